@@ -1,0 +1,1 @@
+"""Access to Earth Engine: session, transport, retry, queries, pixels."""

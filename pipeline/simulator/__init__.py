@@ -1,0 +1,1 @@
+"""The simulated Earth: loopback services over a procedural world."""

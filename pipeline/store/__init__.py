@@ -1,0 +1,1 @@
+"""The Zarr stores: layout, shard writing, reading."""

@@ -1,0 +1,1 @@
+"""CromSS pretraining on noisy labels, and the evaluation of the encoders it makes."""
