@@ -1,8 +1,8 @@
 """Everything a user can choose: typed, with unit and meaning, every mistake reported at once.
 
-Defaults live here and nowhere else. ``python -m pipeline.settings`` writes the two files derived
-from them: ``workflow/config/default.yaml`` (every key once) and ``workflow/config/schema.yaml``
-(JSON schema for Snakemake).
+Defaults live here and nowhere else. ``python -m pipeline.settings_reference`` writes the two files
+derived from them: ``workflow/config/default.yaml`` (every key once) and ``schema.yaml``
+(JSON schema).
 """
 
 import datetime as dt
@@ -31,7 +31,9 @@ class GridSettings(_Section):
         ge=6,
         le=2640,
         multiple_of=6,
-        description="Rows and columns of a patch at 10 m; a multiple of 6, so that 60 m pixels nest",
+        description=(
+            "Rows and columns of a patch at 10 m; a multiple of 6, so that 60 m pixels nest"
+        ),
     )
 
 
@@ -40,7 +42,11 @@ class LocationSettings(_Section):
 
     sampler: Literal["cities", "land", "area", "points", "ssl4eo"] = Field(
         "cities",
-        description="cities: Gaussian around large cities; land: uniform over land; area: uniform in an area of interest; points: a table of yours; ssl4eo: the SSL4EO-S12 v1.1 list",
+        description=(
+            "cities: Gaussian around large cities; land: uniform over land; area: uniform"
+            " in an area of interest; points: a table of yours; ssl4eo: the SSL4EO-S12 "
+            "v1.1 list"
+        ),
     )
     count: int | None = Field(
         32,
@@ -54,7 +60,10 @@ class LocationSettings(_Section):
     )
     table: Path | None = Field(
         None,
-        description="samplers points and ssl4eo: a CSV or GeoParquet file with lon and lat (and optionally location_id, epsg, split)",
+        description=(
+            "samplers points and ssl4eo: a CSV or GeoParquet file with lon and lat (and "
+            "optionally location_id, epsg, split)"
+        ),
     )
     city_count: int = Field(
         10_000,
@@ -66,7 +75,10 @@ class LocationSettings(_Section):
         50.0,
         gt=0,
         le=500,
-        description="sampler cities: standard deviation of the distance to the city centre in each direction, km",
+        description=(
+            "sampler cities: standard deviation of the distance to the city centre in "
+            "each direction, km"
+        ),
     )
     validation_share: float = Field(
         0.01, ge=0, lt=1, description="Share of the locations whose split is `validation`"
@@ -86,7 +98,9 @@ class SeasonSettings(_Section):
         365,
         ge=0,
         le=3650,
-        description="All four dates of a location move back together by a random number of days below this",
+        description=(
+            "All four dates of a location move back together by a random number of days below this"
+        ),
     )
     half_window_days: int = Field(
         15, ge=1, le=45, description="Scenes are searched this many days before and after the date"
@@ -105,7 +119,11 @@ class SelectionSettings(_Section):
 
     rule: Literal["paper", "dw_first"] = Field(
         "dw_first",
-        description="paper: the newest clear Sentinel-2 scene, then its Dynamic World twin; dw_first: the newest clear scene that has a twin (keeps about twice as many locations)",
+        description=(
+            "paper: the newest clear Sentinel-2 scene, then its Dynamic World twin; "
+            "dw_first: the newest clear scene that has a twin (keeps about twice as many "
+            "locations)"
+        ),
     )
     cloud_cover_max: float = Field(
         20.0, gt=0, le=100, description="Scenes with this cloud cover or more are left out, percent"
@@ -138,14 +156,19 @@ class EarthEngineSettings(_Section):
 
     service: str = Field(
         "simulated",
-        description="google: the real service; simulated: the simulated Earth on this machine; or the URL of a running simulator on loopback",
+        description=(
+            "google: the real service; simulated: the simulated Earth on this machine; or"
+            " the URL of a running simulator on loopback"
+        ),
     )
     project: str | None = Field(
         None, description="Google Cloud project that requests are billed to; needed for google"
     )
     credentials: Path | None = Field(
         None,
-        description="Key file of a service account; null: the user's own or application-default credentials",
+        description=(
+            "Key file of a service account; null: the user's own or application-default credentials"
+        ),
     )
     slots: int = Field(
         40,
@@ -185,10 +208,10 @@ class EarthEngineSettings(_Section):
     eecu_seconds_per_request: float = Field(
         1.0,
         gt=0,
-        description="Compute that one pixel request costs, EECU-seconds; measure it on your first hundred locations (Cloud Monitoring, workload tag noldo-pixels)",
-    )
-    latency_s: float = Field(
-        2.0, gt=0, description="Time one pixel request takes, seconds; only `plan` uses it"
+        description=(
+            "Compute that one pixel request costs, EECU-seconds; measure it on your first"
+            " hundred locations (Cloud Monitoring, workload tag noldo-pixels)"
+        ),
     )
 
 
@@ -203,6 +226,24 @@ class SimulatorSettings(_Section):
         None, description="Plan of injected faults (JSON), for tests and rehearsals"
     )
     latency_s: float = Field(0.0, ge=0, description="Extra time every answer takes, seconds")
+
+
+class PlanSettings(_Section):
+    """What `plan` assumes about the service; better after the first hundred locations."""
+
+    kept_share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description=(
+            "Share of the candidates that will be kept; null: counted in what has been selected"
+            " so far, else 0.41 for the rule paper and 0.86 for dw_first"
+        ),
+    )
+    pixel_latency_s: float = Field(2.0, gt=0, description="Time one pixel request takes, seconds")
+    selection_latency_s: float = Field(
+        5.0, gt=0, description="Time one selection request takes, seconds"
+    )
 
 
 class StoreSettings(_Section):
@@ -220,7 +261,7 @@ class Settings(_Section):
     """One dataset, from its places to its table of results."""
 
     name: str = Field(
-        "demo",
+        "dataset",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
         description="Name of the dataset; everything is made under results/<name>",
     )
@@ -234,6 +275,7 @@ class Settings(_Section):
     earthengine: EarthEngineSettings = EarthEngineSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     store: StoreSettings = StoreSettings()
+    plan: PlanSettings = PlanSettings()
 
     @property
     def folder(self) -> Path:
@@ -256,7 +298,9 @@ class Settings(_Section):
             key: dump[key] for key in ("seed", "grid", "seasons", "selection", "quality", "store")
         }
         kept["locations"] = {k: v for k, v in dump["locations"].items() if k != "count"}
-        kept["source"] = {"simulated": self.simulator.seed} if self.simulated else "google"
+        simulator = dump["simulator"]
+        world = {"seed": simulator["seed"], "scenes": simulator["scenes"]}
+        kept["source"] = {"simulated": world} if self.simulated else "google"
         return kept
 
     def dataset_hash(self) -> str:

@@ -1,0 +1,36 @@
+# Everything a newcomer types. Each target sets up what it needs: Python, git and make are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup demo test lint bench clean-demo
+
+setup: $(VENV)/installed ## make a virtual environment with everything, pinned
+
+$(VENV)/installed: pyproject.toml envs/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"error: Python {sys.version.split()[0]} found, 3.11 to 3.13 needed; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[train,simulator,dev]'
+	touch $@
+
+demo: setup ## build the demo dataset from the simulated Earth and look at it
+	snakemake --cores $(CORES) --configfile workflow/config/demo.yaml -- build_noldo
+	python -m pipeline.inspect results/demo/nol.zarr
+
+test: setup ## run the tests
+	python -m pytest -n $(CORES)
+
+lint: setup ## style, types, workflow
+	ruff check .
+	ruff format --check .
+	mypy
+	snakemake --lint
+
+bench: setup ## measure speed and memory; prints each figure beside its limit
+	python -m tests.benchmarks
+
+clean-demo: ## remove what `make demo` made
+	rm -rf results/demo

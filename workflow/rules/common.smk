@@ -1,0 +1,62 @@
+# Settings, paths and shards: what all rules share.
+
+import json
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from pipeline.errors import PipelineError
+from pipeline.locations.table import location_count
+from pipeline.settings import validate_settings
+from pipeline.store.layout import shard_files
+
+
+def nested(values):
+    """Command-line values such as `--config earthengine.slots=8` take their place in the tree."""
+    tree = {key: value for key, value in values.items() if "." not in key}
+    for key in values.keys() - tree.keys():
+        *sections, last = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[last] = values[key]
+    return tree
+
+
+def defining(*sections):
+    """The settings that decide the bytes of a rule's output: when they change, it runs again."""
+    return {section: SETTINGS.defining()[section] for section in sections}
+
+
+def locations_in(shard):
+    """How many locations a shard holds; the last one may grow when more are asked for."""
+    return min(COUNT - int(shard) * SHARD_SIZE, SHARD_SIZE)
+
+
+def write_if_changed(path, text):
+    """Keep the file's age while its content stays the same: age is what triggers a new run."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+try:
+    SETTINGS = validate_settings(nested(config))
+    COUNT = location_count(SETTINGS)
+except PipelineError as error:
+    raise WorkflowError(str(error)) from None
+
+FOLDER = SETTINGS.folder.as_posix()
+SETTINGS_FILE = f"{FOLDER}/settings.yaml"
+STORE = f"{FOLDER}/nol.zarr"
+SHARD_SIZE = SETTINGS.store.shard_size
+SHARDS = range(-(-COUNT // SHARD_SIZE))
+
+write_if_changed(
+    Path(SETTINGS_FILE), yaml.safe_dump(SETTINGS.model_dump(mode="json"), sort_keys=False)
+)
+
+
+wildcard_constraints:
+    shard=r"\d+",
