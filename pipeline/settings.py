@@ -12,18 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import PipelineError
+from pipeline.settings_section import Section
 
 SEASONS = 4
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class GridSettings(_Section):
+class GridSettings(Section):
     """The pixel grid of one sample."""
 
     pixels: int = Field(
@@ -37,7 +34,7 @@ class GridSettings(_Section):
     )
 
 
-class LocationSettings(_Section):
+class LocationSettings(Section):
     """Where the samples lie."""
 
     sampler: Literal["cities", "land", "area", "points", "ssl4eo"] = Field(
@@ -85,7 +82,7 @@ class LocationSettings(_Section):
     )
 
 
-class SeasonSettings(_Section):
+class SeasonSettings(Section):
     """When the scenes were taken (SSL4EO-S12: four dates, shifted by up to a year)."""
 
     reference_dates: Annotated[
@@ -114,7 +111,7 @@ class SeasonSettings(_Section):
         return self
 
 
-class SelectionSettings(_Section):
+class SelectionSettings(Section):
     """Which scenes of a season are taken."""
 
     rule: Literal["paper", "dw_first"] = Field(
@@ -130,7 +127,7 @@ class SelectionSettings(_Section):
     )
 
 
-class QualitySettings(_Section):
+class QualitySettings(Section):
     """Which fetched pixels are good enough."""
 
     nodata_share_max: float = Field(
@@ -151,7 +148,7 @@ class QualitySettings(_Section):
     )
 
 
-class EarthEngineSettings(_Section):
+class EarthEngineSettings(Section):
     """Access to Earth Engine, real or simulated. None of this changes a pixel."""
 
     service: str = Field(
@@ -215,7 +212,7 @@ class EarthEngineSettings(_Section):
     )
 
 
-class SimulatorSettings(_Section):
+class SimulatorSettings(Section):
     """The simulated Earth behind `earthengine.service: simulated`."""
 
     seed: int = Field(7, ge=0, description="Another seed is another planet")
@@ -228,7 +225,7 @@ class SimulatorSettings(_Section):
     latency_s: float = Field(0.0, ge=0, description="Extra time every answer takes, seconds")
 
 
-class PlanSettings(_Section):
+class PlanSettings(Section):
     """What `plan` assumes about the service; better after the first hundred locations."""
 
     kept_share: float | None = Field(
@@ -246,7 +243,7 @@ class PlanSettings(_Section):
     )
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """How the Zarr stores are cut."""
 
     shard_size: int = Field(
@@ -257,7 +254,7 @@ class StoreSettings(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """One dataset, from its places to its table of results."""
 
     name: str = Field(

@@ -1,6 +1,7 @@
 # Settings, paths and shards: what all rules share.
 
-import json
+import os
+import sys
 from pathlib import Path
 
 import yaml
@@ -8,15 +9,19 @@ from snakemake.exceptions import WorkflowError
 
 from pipeline.errors import PipelineError
 from pipeline.locations.table import location_count
+from pipeline.run_lock import clear_stale_locks, hold_run_lock
 from pipeline.settings import validate_settings
 from pipeline.store.layout import shard_files
 
 
 def nested(values):
-    """Command-line values such as `--config earthengine.slots=8` take their place in the tree."""
-    tree = {key: value for key, value in values.items() if "." not in key}
+    """Command-line values such as `--config earthengine__slots=8` take their place in the tree.
+
+    Snakemake accepts no dots in the names it is given there.
+    """
+    tree = {key: value for key, value in values.items() if "__" not in key}
     for key in values.keys() - tree.keys():
-        *sections, last = key.split(".")
+        *sections, last = key.split("__")
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
@@ -52,6 +57,18 @@ SETTINGS_FILE = f"{FOLDER}/settings.yaml"
 STORE = f"{FOLDER}/nol.zarr"
 SHARD_SIZE = SETTINGS.store.shard_size
 SHARDS = range(-(-COUNT // SHARD_SIZE))
+
+# Jobs find the Python that Snakemake runs in, whether or not its environment was activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+# Requests in flight over all jobs; `--resources ee_slots=...` on the command line wins.
+workflow.global_resources.setdefault("ee_slots", SETTINGS.earthengine.slots)
+workflow.global_resources.setdefault("ee_selection_slots", SETTINGS.earthengine.selection_slots)
+
+if workflow.is_main_process:
+    RUN_LOCK = hold_run_lock(SETTINGS.folder)
+    if RUN_LOCK:
+        clear_stale_locks(Path(".snakemake/locks"), SETTINGS.folder)
 
 write_if_changed(
     Path(SETTINGS_FILE), yaml.safe_dump(SETTINGS.model_dump(mode="json"), sort_keys=False)
