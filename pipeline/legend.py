@@ -52,8 +52,9 @@ def load_legend(name: str) -> tuple[LandCoverClass, ...]:
     Raises:
         KeyError: There is no such legend.
     """
-    with files("pipeline").joinpath("classes.csv").open(newline="") as table:
-        found = [_land_cover_class(row) for row in csv.DictReader(table) if row["legend"] == name]
+    table = files("pipeline").joinpath("classes.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines())
+    found = [_land_cover_class(row) for row in rows if row["legend"] == name]
     if not found:
         raise KeyError(f"no legend {name!r} in classes.csv")
     return tuple(sorted(found, key=lambda row: row.id))

@@ -36,8 +36,8 @@ class Band:
 @cache
 def all_bands() -> tuple[Band, ...]:
     """Every band, Sentinel-2 first, each sensor in the order of its cube."""
-    with files("pipeline").joinpath("bands.csv").open(newline="") as table:
-        return tuple(_band(row) for row in csv.DictReader(table))
+    table = files("pipeline").joinpath("bands.csv").read_text(encoding="utf-8")
+    return tuple(_band(row) for row in csv.DictReader(table.splitlines()))
 
 
 def bands_of(array: str) -> tuple[Band, ...]:

@@ -14,7 +14,7 @@ def test_arrays_hold_the_bands_in_the_order_of_the_contract():
 
 
 def test_the_cube_has_thirteen_bands_in_the_order_of_wavelength_numbers():
-    names = "B1 B2 B3 B4 B5 B6 B7 B8 B8A B9 B10 B11 B12".split()
+    names = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"]
     assert [band.name for band in cube_bands("sentinel-2")] == names
     assert [band.cube_position for band in cube_bands("sentinel-2")] == list(range(13))
 

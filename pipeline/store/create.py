@@ -1,0 +1,299 @@
+"""Make ``nol.zarr`` ready for its writers, or larger; run once before any shard is fetched.
+
+The metadata files are written here and nowhere else while shards are being made, so that jobs share
+nothing but the folder.
+"""
+
+import argparse
+import csv
+import json
+import warnings
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.storage import MemoryStore
+
+import pipeline
+from pipeline.atomic_file import write_atomically
+from pipeline.errors import PipelineError, run_step
+from pipeline.provenance import code_version
+from pipeline.sensors import bands_of
+from pipeline.settings import SEASONS, Settings, load_settings
+from pipeline.store.layout import (
+    NATIVE_LAYOUT,
+    PIXEL_ARRAYS,
+    RECORD_ARRAYS,
+    RECORDS_PER_CHUNK,
+    VALID,
+    PixelArray,
+    RecordArray,
+)
+
+_ROOT = "zarr.json"
+
+
+def create_store(path: Path, settings: Settings, location_count: int) -> None:
+    """Write the metadata of a store for so many locations, or let an existing one grow.
+
+    A store that is large enough is left as it is; none ever shrinks. The root document, which holds
+    the consolidated metadata, is replaced last, so that a reader sees the old size or the new one.
+
+    Args:
+        path: Folder of the store.
+        settings: Of the dataset.
+        location_count: Candidates, kept or not: the length of ``sample``.
+
+    Raises:
+        PipelineError: Something else is in the way: another dataset's store, or not a store.
+    """
+    existing = read_attributes(path)
+    if existing is None:
+        _refuse_foreign_folder(path)
+    else:
+        _refuse_other_dataset(path, existing, settings)
+        if stored_location_count(path) >= location_count:
+            return
+    documents = _documents(settings, location_count)
+    root = documents.pop(_ROOT)
+    for key, content in documents.items():
+        write_atomically(path / key, content)
+    write_atomically(path / _ROOT, root)
+
+
+def read_attributes(path: Path) -> dict[str, Any] | None:
+    """Attributes of the group at a path; None if there is no group.
+
+    Raises:
+        PipelineError: The file that should describe it is damaged.
+    """
+    try:
+        return dict(json.loads((path / _ROOT).read_bytes())["attributes"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise PipelineError(
+            f"{path / _ROOT} is not the description of a Zarr group; "
+            "choose another name in the settings or remove the folder"
+        ) from None
+
+
+def stored_location_count(path: Path) -> int:
+    """How many samples a store of ours has room for."""
+    root = json.loads((path / _ROOT).read_bytes())
+    return int(root["consolidated_metadata"]["metadata"][VALID.name]["shape"][0])
+
+
+def replace_attributes(path: Path, changes: dict[str, Any]) -> None:
+    """Set group attributes, atomically; all other metadata stays byte for byte."""
+    root = json.loads((path / _ROOT).read_bytes())
+    root["attributes"] |= changes
+    write_atomically(path / _ROOT, _json_bytes(root))
+
+
+def _refuse_foreign_folder(path: Path) -> None:
+    # A creation that was killed leaves array folders without the root document: those are ours.
+    if not path.exists():
+        return
+    ours = {array.name for array in PIXEL_ARRAYS}
+    ours |= {array.name for array in (*RECORD_ARRAYS, VALID)}
+    ours |= {dimension for array in PIXEL_ARRAYS for dimension in array.dimensions}
+    foreign = not path.is_dir() or any(
+        entry.name not in ours and not entry.name.startswith(f".{_ROOT}.")
+        for entry in path.iterdir()
+    )
+    if foreign:
+        raise PipelineError(
+            f"{path} exists and is not a store of ours; "
+            "choose another name in the settings or move it away"
+        )
+
+
+def _refuse_other_dataset(path: Path, existing: dict[str, Any], settings: Settings) -> None:
+    layout = existing.get("layout")
+    if layout != NATIVE_LAYOUT or "dataset_hash" not in existing:
+        raise PipelineError(
+            f"{path} is a Zarr group but not a dataset of ours (layout {layout!r}, expected "
+            f"{NATIVE_LAYOUT!r}); choose another name in the settings or move it away"
+        )
+    if existing["dataset_hash"] == settings.dataset_hash():
+        return
+    old, new = _flatten(existing.get("settings", {})), _flatten(settings.defining())
+    changes = ", ".join(
+        f"{key} {old.get(key)!r} -> {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    )
+    raise PipelineError(
+        f"{path} was made with other settings ({changes}); undo the change, "
+        "choose another name in the settings, or remove the folder"
+    )
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
+    """Every file of an empty store: metadata, and the chunks of the coordinates."""
+    content: dict[str, Any] = {}
+    store = MemoryStore(content)
+    group = zarr.create_group(store, zarr_format=3, attributes=group_attributes(settings))
+    for pixel_array in PIXEL_ARRAYS:
+        _add_pixel_array(group, pixel_array, settings, location_count)
+    for record_array in (*RECORD_ARRAYS, VALID):
+        _add_record_array(group, record_array, location_count)
+    _add_coordinates(group, settings.grid.pixels)
+    with warnings.catch_warnings():
+        # Consolidated metadata is not in the v3 specification yet; readers without it still work.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(store)
+    documents = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
+    return documents | {_ROOT: _with_sorted_members(documents[_ROOT])}
+
+
+def group_attributes(settings: Settings) -> dict[str, Any]:
+    """What the store says about itself."""
+    table = files("pipeline.store").joinpath("attribution.csv").read_text(encoding="utf-8")
+    sources = list(csv.DictReader(table.splitlines()))
+    coordinates = [array.name for array in (*RECORD_ARRAYS, VALID)]
+    return {
+        "Conventions": "CF-1.11",
+        "layout": NATIVE_LAYOUT,
+        "title": _title(settings),
+        "version": pipeline.__version__,
+        "code_version": code_version(),
+        "source": _source(settings),
+        "simulated": settings.simulated,
+        "licences": [f"{row['data']}: {row['licence']}" for row in sources],
+        "citation": [f"{row['citation']}, {row['url']}" for row in sources],
+        "dataset_hash": settings.dataset_hash(),
+        "settings": settings.defining(),
+        "comment": (
+            "Sample k lies on EPSG:epsg[k]; a pixel centre has easting left[k] + x and northing "
+            "top[k] + y. Samples whose `valid` is false are empty."
+        ),
+        "coordinates": " ".join(coordinates),
+        "bands": {array.name: _band_table(array) for array in PIXEL_ARRAYS if array.band_dimension},
+    }
+
+
+def _title(settings: Settings) -> str:
+    title = "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons"
+    return f"SIMULATED {title}" if settings.simulated else title
+
+
+def _source(settings: Settings) -> str:
+    if not settings.simulated:
+        return "google: COPERNICUS/S2_HARMONIZED, COPERNICUS/S1_GRD, GOOGLE/DYNAMICWORLD/V1"
+    scenes = " and mounted scenes" if settings.simulator.scenes else ""
+    return f"simulated: simulated Earth, seed {settings.simulator.seed}{scenes}; no observation"
+
+
+def _band_table(array: PixelArray) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": band.name,
+            "wavelength_nm": band.wavelength_nm,
+            "bandwidth_nm": band.bandwidth_nm,
+            "resolution_m": band.resolution_m,
+            "source": band.source,
+        }
+        for band in bands_of(array.name)
+    ]
+
+
+def _add_pixel_array(
+    group: zarr.Group, array: PixelArray, settings: Settings, location_count: int
+) -> None:
+    season_shape = array.season_shape(settings.grid.pixels)
+    group.create_array(
+        array.name,
+        shape=(location_count, SEASONS, *season_shape),
+        chunks=array.chunk_shape(settings.grid.pixels),
+        shards=(settings.store.shard_size, SEASONS, *season_shape),
+        dtype=array.dtype,
+        fill_value=array.nodata,
+        filters=None,
+        compressors=[array.compressor],
+        dimension_names=array.dimensions,
+        attributes=array.attributes,
+    )
+
+
+def _add_record_array(group: zarr.Group, array: RecordArray, location_count: int) -> None:
+    seasons = (SEASONS,) if array.seasonal else ()
+    group.create_array(
+        array.name,
+        shape=(location_count, *seasons),
+        chunks=(RECORDS_PER_CHUNK, *seasons),
+        dtype=array.dtype,
+        fill_value=array.fill,
+        dimension_names=array.dimensions,
+        attributes=array.attributes,
+    )
+
+
+def _add_coordinates(group: zarr.Group, patch_pixels: int) -> None:
+    """Names along the band axes, metres along the pixel axes."""
+    for array in PIXEL_ARRAYS:
+        *_, rows, columns = array.dimensions
+        if array.band_dimension:
+            names = np.array(array.band_names, dtype=object)
+            _add_coordinate(group, array.band_dimension, names, "string", {})
+        if rows not in group:
+            count = array.season_shape(patch_pixels)[-1]
+            offsets = array.pixel_size * (np.arange(count) + 0.5)
+            southward = {"units": "m", "long_name": "northing of the pixel centre minus `top`"}
+            eastward = {"units": "m", "long_name": "easting of the pixel centre minus `left`"}
+            _add_coordinate(group, rows, -offsets, "float64", southward)
+            _add_coordinate(group, columns, offsets, "float64", eastward)
+
+
+def _add_coordinate(
+    group: zarr.Group, name: str, values: np.ndarray[Any, Any], dtype: str, attributes: Any
+) -> None:
+    coordinate = group.create_array(
+        name,
+        shape=values.shape,
+        chunks=values.shape,
+        dtype=dtype,
+        dimension_names=[name],
+        attributes=attributes,
+    )
+    coordinate[:] = values
+
+
+def _with_sorted_members(root: bytes) -> bytes:
+    document = json.loads(root)
+    consolidated = document["consolidated_metadata"]
+    consolidated["metadata"] = dict(sorted(consolidated["metadata"].items()))
+    return _json_bytes(document)
+
+
+def _json_bytes(document: Any) -> bytes:
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def main() -> None:
+    """Command line of ``python -m pipeline.store.create``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
+    parser.add_argument("--count", type=int, required=True, help="locations, kept or not")
+    parser.add_argument("--store", type=Path, required=True, help="the store to make")
+    arguments = parser.parse_args()
+    run_step(
+        lambda: create_store(arguments.store, load_settings(arguments.settings), arguments.count)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from pipeline.errors import PipelineError
+from pipeline.store.create import create_store
+from pipeline.store.reader import as_cube, open_store
+from pipeline.store.shards import write_shard
+
+
+@pytest.fixture
+def pixels(shard_pixels):
+    return shard_pixels(0, 2)
+
+
+@pytest.fixture
+def dataset(tmp_path, small_settings, pixels):
+    create_store(tmp_path / "nol.zarr", small_settings, 4)
+    write_shard(tmp_path / "nol.zarr", 0, pixels)
+    return open_store(tmp_path / "nol.zarr")
+
+
+def test_backscatter_is_decoded_and_labels_stay_ids(dataset, pixels):
+    assert dataset.s1.dtype == np.float32 and dataset.label.dtype == np.uint8
+    np.testing.assert_allclose(dataset.s1[2, 1], pixels[2, 1].s1 * 0.01, rtol=1e-6)
+    np.testing.assert_array_equal(dataset.label[2, 1], pixels[2, 1].label)
+    assert dataset.s1[1].isnull().all() and (dataset.label[1] == 255).all()
+
+
+def test_missing_and_foreign_stores_are_refused(tmp_path):
+    with pytest.raises(PipelineError, match="no Zarr store"):
+        open_store(tmp_path / "nothing.zarr")
+    xr.Dataset({"a": ("x", [1])}).to_zarr(tmp_path / "foreign.zarr", consolidated=False)
+    with pytest.raises(PipelineError, match="not a store of ours"):
+        open_store(tmp_path / "foreign.zarr")
+
+
+def test_nearest_cube_repeats_native_pixels_exactly(dataset, pixels):
+    cube = as_cube(dataset)
+    assert cube.shape == (4, 4, 13, 12, 12) and cube.dtype == np.uint16
+    native = pixels[2, 3]
+    values = cube[2, 3]
+    np.testing.assert_array_equal(values.sel(band_s2="B8"), native.s2_10m[3])
+    np.testing.assert_array_equal(
+        values.sel(band_s2="B8A"), native.s2_20m[3].repeat(2, 0).repeat(2, 1)
+    )
+    np.testing.assert_array_equal(
+        values.sel(band_s2="B10"), native.s2_60m[2].repeat(6, 0).repeat(6, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        (2, 1, 4, 3, 5),
+        (slice(None), 1, slice(2, 9, 3), slice(1, 7), 5),
+        ([0, 2], [3, 1], [12, 0], slice(None, None, -2), [4, 4]),
+        (np.array([2, 0]), slice(None), -1, -1, slice(0, 0)),
+    ],
+)
+def test_the_lazy_cube_indexes_like_its_values(dataset, key):
+    cube = as_cube(dataset)
+    loaded = as_cube(dataset).load()
+    names = dict(zip(cube.dims, key, strict=True))
+    xr.testing.assert_identical(cube.isel(names).load(), loaded.isel(names))
+
+
+def test_nothing_is_read_before_it_is_asked_for(dataset, tmp_path):
+    cube = as_cube(dataset).isel(sample=0, time=0)
+    for file in (tmp_path / "nol.zarr" / "s2_20m" / "c").rglob("0"):
+        if file.is_file():
+            file.unlink()
+    assert (cube.sel(band_s2="B2") > 0).all()
+    assert (cube.sel(band_s2="B5") == 0).all()
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_interpolated_cubes_keep_10_m_bands_and_nodata(dataset, pixels, method):
+    cube = as_cube(dataset, method)
+    assert cube.dtype == np.float32
+    np.testing.assert_array_equal(cube[0, 0].sel(band_s2="B3"), pixels[0, 0].s2_10m[1])
+    assert not np.array_equal(cube[0, 0].sel(band_s2="B5"), as_cube(dataset)[0, 0, 4])
+    assert (cube[1] == 0).all()
+
+
+def test_a_store_with_its_own_cube_gives_that(dataset):
+    own = xr.Dataset({"s2": (("sample", "band_s2", "y", "x"), np.ones((1, 13, 2, 2), np.uint16))})
+    assert as_cube(own).identical(own.s2)
