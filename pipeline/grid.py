@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import shapely
@@ -88,12 +88,17 @@ class PatchGrid:
         y = self.top - self.resolution * (np.arange(self.height) + 0.5)
         return x, y
 
-    @cached_property
+    @property
     def footprint(self) -> BaseGeometry:
-        """The outline in longitude and latitude (EPSG:4326, degrees), edges densified."""
+        """The outline in longitude and latitude (EPSG:4326, degrees), edges densified.
+
+        Across the antimeridian it is two polygons, one on either side (RFC 7946, section 3.1.9).
+        """
         outline = shapely.segmentize(shapely.box(*self.bounds), 500.0)
         to_lonlat = _transformer(self.epsg, 4326)
-        return shapely.transform(outline, lambda xy: np.column_stack(to_lonlat.transform(*xy.T)))
+        lonlat = shapely.transform(outline, lambda xy: np.column_stack(to_lonlat.transform(*xy.T)))
+        west, _, east, _ = lonlat.bounds
+        return _cut_at_antimeridian(lonlat) if east - west > 180.0 else lonlat
 
 
 def patch_grid(
@@ -118,9 +123,8 @@ def patch_grid(
         raise ValueError(f"a patch of {size} m is not a whole number of 60 m pixels")
     epsg = utm_epsg(lon, lat) if epsg is None else epsg
     easting, northing = _transformer(4326, epsg).transform(lon, lat)
-    origin = SOUTHERN_FALSE_NORTHING_M if epsg >= 32700 else 0.0
     left = _snap(easting - size / 2, 0.0)
-    top = _snap(northing + size / 2, origin)
+    top = _snap(northing + size / 2, _lattice_origin(epsg))
     return PatchGrid(epsg, left, top, pixels, pixels, resolution)
 
 
@@ -141,6 +145,24 @@ def utm_epsg(lon: float, lat: float) -> int:
 def mgrs_epsg(mgrs_tile: str) -> int:
     """EPSG code of a Sentinel-2 tile name such as ``33UUP``; bands N to X lie in the north."""
     return (32600 if mgrs_tile[2] >= "N" else 32700) + int(mgrs_tile[:2])
+
+
+def is_snapped(grid: PatchGrid) -> bool:
+    """Whether a 10 m grid lies on the Sentinel-2 lattice of its zone, so that all bands nest."""
+    left, top = _snap(grid.left, 0.0), _snap(grid.top, _lattice_origin(grid.epsg))
+    whole = grid.height % 6 == 0 and grid.width % 6 == 0
+    return grid.resolution == 10.0 and whole and (left, top) == (grid.left, grid.top)
+
+
+def _lattice_origin(epsg: int) -> float:
+    return SOUTHERN_FALSE_NORTHING_M if epsg >= 32700 else 0.0
+
+
+def _cut_at_antimeridian(outline: BaseGeometry) -> BaseGeometry:
+    eastern = shapely.transform(outline, lambda xy: np.where(xy < [0, -90], xy + [360, 0], xy))
+    west_part = shapely.intersection(eastern, shapely.box(0.0, -90.0, 180.0, 90.0))
+    east_part = shapely.intersection(eastern, shapely.box(180.0, -90.0, 360.0, 90.0))
+    return shapely.union(west_part, shapely.transform(east_part, lambda xy: xy - [360, 0]))
 
 
 def _snap(value: float, origin: float) -> float:

@@ -1,0 +1,173 @@
+"""Fetches the pixels of one (location, season): one request, sixteen bands, one grid.
+
+All bands come at 10 m by nearest neighbour. On the snapped grid a 20 m or 60 m pixel of the scene
+covers whole blocks of 2 x 2 or 6 x 6 pixels of the answer, so taking one value of each block gives
+the native values back, unchanged.
+"""
+
+import io
+import re
+from functools import partial
+from typing import Any
+
+import ee
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.earthengine.budget import PIXELS
+from pipeline.earthengine.client import Client
+from pipeline.earthengine.errors import Transient
+from pipeline.earthengine.queries import DW_COLLECTION, S1_COLLECTION, S2_COLLECTION
+from pipeline.grid import PatchGrid, is_snapped, mgrs_epsg
+from pipeline.ledger import SeasonRecord
+from pipeline.season_pixels import LABEL_NODATA, S1_NODATA, S2_NODATA, SeasonPixels
+from pipeline.sensors import bands_of, cube_bands
+
+_S2_BANDS = tuple(band.name for band in cube_bands("sentinel-2"))
+_S1_BANDS = tuple(band.name for band in cube_bands("sentinel-1"))
+_LABEL = "label"
+_BANDS = (*_S2_BANDS, *_S1_BANDS, _LABEL)
+
+_S1_MASKED_DB = -9999.0
+"""Stands for masked backscatter on the way: an int16 would not hold it in hundredths."""
+
+_S1_UNITS_PER_DB = 100
+_INDEX = re.compile(r"[A-Za-z0-9_.-]+")
+_LARGEST_HEADER_BYTES = 10_000
+"""Of an NPY answer; numpy's own limit when it reads files it does not trust."""
+
+
+def fetch_season(client: Client, record: SeasonRecord, grid: PatchGrid) -> SeasonPixels:
+    """Fetch one season of one place.
+
+    Args:
+        client: A session on the high-volume endpoint.
+        record: Says which scenes.
+        grid: 10 m pixels; rows and columns multiples of 6.
+
+    Raises:
+        Missing: The archive no longer has one of the scenes.
+        EarthEngineFault: It could not be fetched now; see the class.
+        ValueError: The record names no scenes, or something that is not the name of a scene.
+    """
+    request = {
+        "expression": _season_image(record),
+        "fileFormat": "NPY",
+        "grid": request_grid(grid),
+    }
+    nested = is_snapped(grid) and mgrs_epsg(record.mgrs_tile) == grid.epsg
+    return client.call(
+        partial(ee.data.computePixels, request),
+        lambda answer: _to_season_pixels(_read_npy(answer, grid.shape), nested),
+        PIXELS,
+    )
+
+
+def request_grid(grid: PatchGrid) -> dict[str, Any]:
+    """The grid as Earth Engine's REST `PixelGrid`.
+
+    Source: https://developers.google.com/earth-engine/reference/rest/v1/PixelGrid.
+    """
+    transform = grid.transform
+    return {
+        "dimensions": {"width": grid.width, "height": grid.height},
+        "crsCode": grid.crs,
+        "affineTransform": {
+            "scaleX": transform.a,
+            "shearX": transform.b,
+            "translateX": transform.c,
+            "shearY": transform.d,
+            "scaleY": transform.e,
+            "translateY": transform.f,
+        },
+    }
+
+
+def _season_image(record: SeasonRecord) -> ee.Image:
+    """Sixteen bands that are nowhere masked: masked pixels would come as 0, a class of its own.
+
+    ``unmask(..., False)`` because by default it leaves what is outside the footprint masked.
+    """
+    s2 = _image(S2_COLLECTION, record.s2_id).select(list(_S2_BANDS))
+    s1 = _image(S1_COLLECTION, record.s1_id).select(list(_S1_BANDS))
+    label = _image(DW_COLLECTION, record.dw_id).select([_LABEL])
+    return (
+        s2.unmask(S2_NODATA, False)
+        .toUint16()
+        .addBands(s1.unmask(_S1_MASKED_DB, False).toFloat())
+        .addBands(label.unmask(LABEL_NODATA, False).toUint8())
+    )
+
+
+def _image(collection: str, index: str) -> ee.Image:
+    if not _INDEX.fullmatch(index):
+        raise ValueError(f"{index!r} is not the index of a scene of {collection}")
+    return ee.Image(f"{collection}/{index}")
+
+
+def _read_npy(answer: Any, shape: tuple[int, int]) -> NDArray[Any]:
+    """The structured array of an NPY answer, without ever unpickling.
+
+    Raises:
+        Transient: It is no NPY file, is cut short, or has another shape or other bands.
+    """
+    try:
+        stream = io.BytesIO(answer)
+        np.lib.format.read_magic(stream)
+        found, _, dtype = np.lib.format.read_array_header_1_0(stream, _LARGEST_HEADER_BYTES)
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise Transient(f"garbled pixels: {error!r:.200}") from error
+    if found != shape or dtype.names != _BANDS or dtype.hasobject:
+        raise Transient(
+            f"pixels of shape {found}, bands {dtype.names}; asked for {shape}, {_BANDS}"
+        )
+    body = stream.read()
+    if len(body) != shape[0] * shape[1] * dtype.itemsize:
+        raise Transient(f"garbled pixels: {len(body)} bytes for {shape} pixels of {dtype.itemsize}")
+    return np.frombuffer(body, dtype).reshape(shape)
+
+
+def _to_season_pixels(pixels: NDArray[Any], nested: bool) -> SeasonPixels:
+    """Sort the bands into the native arrays of `SeasonPixels`.
+
+    Args:
+        pixels: (H, W) structured, all bands at 10 m.
+        nested: The scene lies on the grid's own zone and lattice, so every block of a coarse band
+            must be constant. Across zones it need not be; then the value at 10 m nearest to the
+            centre of the coarse pixel is taken (of the equally near ones, the lower right).
+
+    Raises:
+        Transient: A block is not constant though it must be.
+    """
+    return SeasonPixels(
+        s2_10m=_stack(pixels, "s2_10m", 1, nested),
+        s2_20m=_stack(pixels, "s2_20m", 2, nested),
+        s2_60m=_stack(pixels, "s2_60m", 6, nested),
+        s1=np.stack([_to_hundredths(pixels[band]) for band in _S1_BANDS]),
+        label=pixels[_LABEL].astype(np.uint8),
+    )
+
+
+def _stack(pixels: NDArray[Any], array: str, factor: int, nested: bool) -> NDArray[np.uint16]:
+    """(bands, H / factor, W / factor) of the bands that an array of the store holds."""
+    layers = []
+    for band in bands_of(array):
+        layer = pixels[band.name].astype(np.uint16)
+        coarse = layer[factor // 2 :: factor, factor // 2 :: factor]
+        if nested and factor > 1 and not _blocks_equal(layer, coarse, factor):
+            raise Transient(f"garbled pixels: {band.name} varies inside its {10 * factor} m pixels")
+        layers.append(coarse)
+    return np.stack(layers)
+
+
+def _blocks_equal(layer: NDArray[np.uint16], coarse: NDArray[np.uint16], factor: int) -> bool:
+    blocks = layer.reshape(coarse.shape[0], factor, coarse.shape[1], factor)
+    return bool((blocks == coarse[:, None, :, None]).all())
+
+
+def _to_hundredths(decibels: NDArray[Any]) -> NDArray[np.int16]:
+    """Backscatter in dB as int16 hundredths; masked and non-finite becomes -32768."""
+    known = np.isfinite(decibels) & (decibels != _S1_MASKED_DB)
+    scaled = np.rint(np.where(known, decibels, 0.0) * _S1_UNITS_PER_DB)
+    limited = np.clip(scaled, S1_NODATA + 1, np.iinfo(np.int16).max).astype(np.int16)
+    return np.where(known, limited, np.int16(S1_NODATA))

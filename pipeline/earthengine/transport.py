@@ -1,0 +1,97 @@
+"""The HTTP transport beneath the Earth Engine client: a connection pool with time limits.
+
+Given to `ee.Initialize(http_transport=...)`. The client's own transport keeps ten connections,
+has no time limit, and cannot say how many bytes went over the wire.
+"""
+
+import threading
+import time
+from typing import Any
+
+import httplib2
+import requests
+import urllib3
+
+_CONNECT_TIMEOUT_S = 10.0
+_CHUNK_BYTES = 1 << 18
+
+
+class PooledTransport:
+    """An `httplib2.Http` look-alike on one pooled `requests.Session`, safe for many threads.
+
+    Attributes:
+        bytes_sent: Bodies of the requests so far.
+        bytes_received: Bodies of the answers so far, as they came over the wire.
+    """
+
+    def __init__(self, connections: int, timeout_s: float, loopback: bool) -> None:
+        """Open the pool.
+
+        Args:
+            connections: Connections kept open, one for each request in flight.
+            timeout_s: Longest time between sending a request and having its whole answer.
+            loopback: The server is on this machine: proxies of the environment are not for it.
+        """
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._timeout_s = timeout_s
+        self._counting = threading.Lock()
+        self._session = requests.Session()
+        self._session.trust_env = not loopback
+        adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        redirections: int | None = None,
+        connection_type: Any = None,
+    ) -> tuple[httplib2.Response, bytes]:
+        """Send one request, as `httplib2.Http.request` does; redirects are not followed.
+
+        Raises:
+            TimeoutError: The whole answer was not there in time.
+            ConnectionError: The connection failed, or the answer broke off.
+        """
+        started = time.monotonic()
+        try:
+            with self._session.request(
+                method,
+                uri,
+                data=body,
+                headers=headers,
+                timeout=(_CONNECT_TIMEOUT_S, self._timeout_s),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                content = self._read(response, started)
+                received = response.raw.tell()
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise TimeoutError(str(error)) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise ConnectionError(str(error)) from error
+        self._count(len(body or b""), received)
+        fields = {name.lower(): value for name, value in response.headers.items()}
+        return httplib2.Response({**fields, "status": response.status_code}), content
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def _read(self, response: requests.Response, started: float) -> bytes:
+        """Read the body in the pieces that arrive, so that a trickle meets the time limit too."""
+        pieces = []
+        while piece := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            pieces.append(piece)
+            if time.monotonic() - started > self._timeout_s:
+                raise TimeoutError(f"answer not complete after {self._timeout_s:g} s")
+        return b"".join(pieces)
+
+    def _count(self, sent: int, received: int) -> None:
+        with self._counting:
+            self.bytes_sent += sent
+            self.bytes_received += received
