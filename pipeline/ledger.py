@@ -1,8 +1,18 @@
 """What became of every (location, season): the vocabulary and the table that records it."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.atomic_file import atomic_file
+from pipeline.errors import PipelineError
 
 
 class Status(StrEnum):
@@ -89,3 +99,130 @@ class SeasonRecord:
     processing_baseline: str = ""
     s1_orbit_pass: str = ""
     s1_relative_orbit: int = 0
+
+
+_UTC_MILLISECONDS = pa.timestamp("ms", tz="UTC")
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("location_id", pa.string(), nullable=False),
+        pa.field("season", pa.int8(), nullable=False),
+        pa.field("window_start", pa.date32(), nullable=False),
+        pa.field("window_end", pa.date32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("s2_id", pa.string(), nullable=False),
+        pa.field("s1_id", pa.string(), nullable=False),
+        pa.field("dw_id", pa.string(), nullable=False),
+        pa.field("s2_time", _UTC_MILLISECONDS),
+        pa.field("s1_time", _UTC_MILLISECONDS),
+        pa.field("cloud_cover", pa.float64()),
+        pa.field("mgrs_tile", pa.string(), nullable=False),
+        pa.field("processing_baseline", pa.string(), nullable=False),
+        pa.field("s1_orbit_pass", pa.string(), nullable=False),
+        pa.field("s1_relative_orbit", pa.int16(), nullable=False),
+    ]
+)
+"""Columns of a ledger file; times and cloud cover are null where there is no scene."""
+
+_DATASET_KEY = b"noldo:dataset"
+
+
+def write_records(path: Path, records: Sequence[SeasonRecord], dataset: str = "") -> None:
+    """Write a ledger file whole or not at all: same records, same bytes, in whatever order given.
+
+    Args:
+        path: Parquet file.
+        records: Rows; written in the order of sample and season.
+        dataset: `Settings.dataset_hash` of the dataset they belong to, kept in the file.
+    """
+    ordered = sorted(records, key=lambda record: (record.sample, record.season))
+    rows = [_to_row(record) for record in ordered]
+    table = pa.Table.from_pylist(rows, _SCHEMA.with_metadata({_DATASET_KEY: dataset.encode()}))
+    with atomic_file(path) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def read_records(path: Path, dataset: str | None = None) -> list[SeasonRecord]:
+    """Read a ledger file, in the order of sample and season.
+
+    Args:
+        path: Parquet file of `write_records`.
+        dataset: If given, what the file must have been written with.
+
+    Raises:
+        PipelineError: It does not exist, is no ledger, or belongs to another dataset.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)
+        rows = table.select(_SCHEMA.names).cast(_SCHEMA).to_pylist()
+        records = [_from_row(row) for row in rows]
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; run the step that makes it") from None
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise PipelineError(f"{path} is not a ledger of this version: {error}") from None
+    written_for = (table.schema.metadata or {}).get(_DATASET_KEY, b"").decode()
+    if dataset is not None and written_for != dataset:
+        raise PipelineError(
+            f"{path} belongs to dataset {written_for or '(none)'}, the settings make {dataset}; "
+            "choose another name, or remove it"
+        )
+    return records
+
+
+def summarise(records: Sequence[SeasonRecord]) -> pd.DataFrame:
+    """Count (location, season) by status and reason.
+
+    Returns:
+        Columns ``status``, ``reason``, ``seasons``, ``locations``; one row per pair that occurs,
+        in the order of `Status` and `Reason`. A location counts in every row it has a season in.
+    """
+    table = pd.DataFrame(
+        {
+            "status": pd.Categorical([record.status.value for record in records], list(Status)),
+            "reason": pd.Categorical([record.reason.value for record in records], list(Reason)),
+            "sample": [record.sample for record in records],
+        }
+    )
+    groups = table.groupby(["status", "reason"], observed=True)["sample"]
+    counts = groups.agg(seasons="size", locations="nunique").reset_index()
+    return counts.astype({"status": str, "reason": str})
+
+
+def describe(records: Sequence[SeasonRecord]) -> str:
+    """The summary as one line, e.g. ``selected 240, rejected 16 (cloud 4, other_season 12)``."""
+    counts = summarise(records)
+    parts = []
+    for status, rows in counts.groupby("status", sort=False):
+        reasons = rows[rows["reason"] != ""]
+        details = ", ".join(f"{row.reason} {row.seasons}" for row in reasons.itertuples())
+        parts.append(f"{status} {rows['seasons'].sum()}" + (f" ({details})" if details else ""))
+    return ", ".join(parts) or "nothing"
+
+
+def _to_row(record: SeasonRecord) -> dict[str, Any]:
+    row = {field.name: getattr(record, field.name) for field in fields(record)}
+    row["status"], row["reason"] = record.status.value, record.reason.value
+    row["s2_time"], row["s1_time"] = record.s2_time or None, record.s1_time or None
+    row["cloud_cover"] = None if record.cloud_cover != record.cloud_cover else record.cloud_cover
+    return row
+
+
+def _from_row(row: dict[str, Any]) -> SeasonRecord:
+    return SeasonRecord(
+        **{
+            **row,
+            "status": Status(row["status"]),
+            "reason": Reason(row["reason"]),
+            "s2_time": _milliseconds(row["s2_time"]),
+            "s1_time": _milliseconds(row["s1_time"]),
+            "cloud_cover": float("nan") if row["cloud_cover"] is None else row["cloud_cover"],
+        }
+    )
+
+
+def _milliseconds(time: dt.datetime | None) -> int:
+    if time is None:
+        return 0
+    return (time - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)

@@ -43,6 +43,7 @@ _CATALOGUE_HOST = "storage.googleapis.com"
 
 _CATALOGUE_TIMEOUT_S = 10.0
 _SIMULATOR_START_S = 120.0
+_SIMULATOR_STOP_S = 10.0
 _OPENING_ATTEMPTS = 5
 
 _log = logging.getLogger(__name__)
@@ -163,13 +164,21 @@ def _simulated_earth(simulator: SimulatorSettings) -> Iterator[str]:
     """Run the simulated Earth as a child process that ends with us, however we end."""
     command = _simulator_command(simulator)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us; the open requests still want their answers
     )
     try:
         yield _simulator_url(process)
     finally:
         process.terminate()
-        process.communicate()
+        try:
+            process.communicate(timeout=_SIMULATOR_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def _simulator_command(simulator: SimulatorSettings) -> list[str]:
