@@ -84,9 +84,18 @@ class PatchGrid:
 
     def pixel_centres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Coordinates of the pixel centres: x of each column, y of each row, metres."""
-        x = self.left + self.resolution * (np.arange(self.width) + 0.5)
-        y = self.top - self.resolution * (np.arange(self.height) + 0.5)
+        x = self.left + self.resolution * (np.arange(self.width, dtype=np.float64) + 0.5)
+        y = self.top - self.resolution * (np.arange(self.height, dtype=np.float64) + 0.5)
         return x, y
+
+    @property
+    def centre_lonlat(self) -> tuple[float, float]:
+        """Longitude and latitude of the centre, degrees."""
+        left, bottom, right, top = self.bounds
+        lon, lat = crs_transformer(self.epsg, 4326).transform(
+            (left + right) / 2, (bottom + top) / 2
+        )
+        return lon, lat
 
     @property
     def footprint(self) -> BaseGeometry:
@@ -95,7 +104,7 @@ class PatchGrid:
         Across the antimeridian it is two polygons, one on either side (RFC 7946, section 3.1.9).
         """
         outline = shapely.segmentize(shapely.box(*self.bounds), 500.0)
-        to_lonlat = _transformer(self.epsg, 4326)
+        to_lonlat = crs_transformer(self.epsg, 4326)
         lonlat = shapely.transform(outline, lambda xy: np.column_stack(to_lonlat.transform(*xy.T)))
         west, _, east, _ = lonlat.bounds
         return _cut_at_antimeridian(lonlat) if east - west > 180.0 else lonlat
@@ -122,7 +131,7 @@ def patch_grid(
     if size % SENTINEL2_LATTICE_M:
         raise ValueError(f"a patch of {size} m is not a whole number of 60 m pixels")
     epsg = utm_epsg(lon, lat) if epsg is None else epsg
-    easting, northing = _transformer(4326, epsg).transform(lon, lat)
+    easting, northing = crs_transformer(4326, epsg).transform(lon, lat)
     left = _snap(easting - size / 2, 0.0)
     top = _snap(northing + size / 2, _lattice_origin(epsg))
     return PatchGrid(epsg, left, top, pixels, pixels, resolution)
@@ -158,18 +167,22 @@ def _lattice_origin(epsg: int) -> float:
     return SOUTHERN_FALSE_NORTHING_M if epsg >= 32700 else 0.0
 
 
+@lru_cache(maxsize=256)
+def crs_transformer(source_epsg: int, target_epsg: int) -> Transformer:
+    """From one CRS to another; x, or longitude, comes first on both sides."""
+    return Transformer.from_crs(source_epsg, target_epsg, always_xy=True)
+
+
 def _cut_at_antimeridian(outline: BaseGeometry) -> BaseGeometry:
-    eastern = shapely.transform(outline, lambda xy: np.where(xy < [0, -90], xy + [360, 0], xy))
-    west_part = shapely.intersection(eastern, shapely.box(0.0, -90.0, 180.0, 90.0))
-    east_part = shapely.intersection(eastern, shapely.box(180.0, -90.0, 360.0, 90.0))
-    return shapely.union(west_part, shapely.transform(east_part, lambda xy: xy - [360, 0]))
+    def eastward(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack([xy[:, 0] % 360.0, xy[:, 1]])
+
+    whole = shapely.transform(outline, eastward)
+    before = shapely.clip_by_rect(whole, 0.0, -90.0, 180.0, 90.0)
+    behind = shapely.clip_by_rect(whole, 180.0, -90.0, 360.0, 90.0)
+    return shapely.union(before, shapely.transform(behind, lambda xy: xy - [360.0, 0.0]))
 
 
 def _snap(value: float, origin: float) -> float:
     steps = math.floor((value - origin) / SENTINEL2_LATTICE_M + 0.5)
     return origin + steps * SENTINEL2_LATTICE_M
-
-
-@lru_cache(maxsize=256)
-def _transformer(source_epsg: int, target_epsg: int) -> Transformer:
-    return Transformer.from_crs(source_epsg, target_epsg, always_xy=True)
