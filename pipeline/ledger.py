@@ -1,7 +1,7 @@
 """What became of every (location, season): the vocabulary and the table that records it."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -127,19 +127,28 @@ _SCHEMA = pa.schema(
 """Columns of a ledger file; times and cloud cover are null where there is no scene."""
 
 _DATASET_KEY = b"noldo:dataset"
+_NOTE_PREFIX = "noldo:note:"
 
 
-def write_records(path: Path, records: Sequence[SeasonRecord], dataset: str = "") -> None:
+def write_records(
+    path: Path,
+    records: Sequence[SeasonRecord],
+    dataset: str = "",
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write a ledger file whole or not at all: same records, same bytes, in whatever order given.
 
     Args:
         path: Parquet file.
         records: Rows; written in the order of sample and season.
         dataset: `Settings.dataset_hash` of the dataset they belong to, kept in the file.
+        notes: Texts to keep in the file beside the rows, by name.
     """
+    texts = {_NOTE_PREFIX + name: text for name, text in sorted((notes or {}).items())}
+    metadata = {_DATASET_KEY: dataset.encode()} | texts
     ordered = sorted(records, key=lambda record: (record.sample, record.season))
     rows = [_to_row(record) for record in ordered]
-    table = pa.Table.from_pylist(rows, _SCHEMA.with_metadata({_DATASET_KEY: dataset.encode()}))
+    table = pa.Table.from_pylist(rows, _SCHEMA.with_metadata(metadata))
     with atomic_file(path) as file:
         pq.write_table(table, file, compression="zstd")
 
@@ -169,6 +178,26 @@ def read_records(path: Path, dataset: str | None = None) -> list[SeasonRecord]:
             "choose another name, or remove it"
         )
     return records
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """Read the texts that `write_records` kept beside the rows, by name.
+
+    Raises:
+        PipelineError: The file does not exist or is no Parquet file.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise PipelineError(f"{path} does not exist; run the step that makes it") from None
+    except pa.ArrowException as error:
+        raise PipelineError(f"{path} is not a ledger of this version: {error}") from None
+    texts = {key.decode(): text.decode() for key, text in metadata.items()}
+    return {
+        key.removeprefix(_NOTE_PREFIX): text
+        for key, text in texts.items()
+        if key.startswith(_NOTE_PREFIX)
+    }
 
 
 def summarise(records: Sequence[SeasonRecord]) -> pd.DataFrame:

@@ -49,18 +49,27 @@ def create_store(path: Path, settings: Settings, location_count: int) -> None:
     Raises:
         PipelineError: Something else is in the way: another dataset's store, or not a store.
     """
-    existing = read_attributes(path)
-    if existing is None:
-        _refuse_foreign_folder(path)
-    else:
-        _refuse_other_dataset(path, existing, settings)
-        if stored_location_count(path) >= location_count:
-            return
+    refuse_other_store(path, settings)
+    if read_attributes(path) is not None and stored_location_count(path) >= location_count:
+        return
     documents = _documents(settings, location_count)
     root = documents.pop(_ROOT)
     for key, content in documents.items():
         write_atomically(path / key, content)
     write_atomically(path / _ROOT, root)
+
+
+def refuse_other_store(path: Path, settings: Settings) -> None:
+    """Make sure that nothing but this dataset's own store, or nothing at all, is at a path.
+
+    Raises:
+        PipelineError: Another dataset's store, or not a store; names what differs.
+    """
+    existing = read_attributes(path)
+    if existing is None:
+        _refuse_foreign_folder(path)
+    else:
+        _refuse_other_dataset(path, existing, settings)
 
 
 def read_attributes(path: Path) -> dict[str, Any] | None:
@@ -78,6 +87,19 @@ def read_attributes(path: Path) -> dict[str, Any] | None:
             f"{path / _ROOT} is not the description of a Zarr group; "
             "choose another name in the settings or remove the folder"
         ) from None
+
+
+def require_same_dataset(path: Path, settings: Settings) -> None:
+    """Make sure that a store exists and was made with these settings.
+
+    Raises:
+        PipelineError: It does not exist, is not ours, or was made with other settings; the
+            message names the keys that differ.
+    """
+    existing = read_attributes(path)
+    if existing is None:
+        raise PipelineError(f"there is no store at {path}; run `python -m pipeline.store.create`")
+    _refuse_other_dataset(path, existing, settings)
 
 
 def stored_location_count(path: Path) -> int:
