@@ -239,3 +239,8 @@ def shard_files(store_path: Path, shard: int | str) -> list[Path]:
         shard: Its number, or a wildcard such as ``{shard}``.
     """
     return [store_path / array.shard_key(shard) for array in PIXEL_ARRAYS]
+
+
+def shard_count(location_count: int, shard_size: int) -> int:
+    """How many shards so many locations fill, the last one perhaps in part."""
+    return -(-location_count // shard_size)
