@@ -11,7 +11,7 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-configfile: "workflow/config/default.yaml"
+configfile: f"{workflow.basedir}/workflow/config/default.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -22,20 +22,28 @@ include: "workflow/rules/store.smk"
 
 localrules:
     list_targets,
-    build_noldo,
+    plan,
     build_nol,
+    build_noldo,
 
 
 rule list_targets:
     default_target: True
+    params:
+        targets=lambda wildcards: described_targets(),
     message:
-        "The targets"
+        "Targets, e.g. snakemake --cores 4 build_noldo"
+    log:
+        f"{FOLDER}/logs/targets.log",
+    conda:
+        "envs/build.yaml"
     shell:
-        "grep -A 3 '^rule .*# target' {workflow.main_snakefile}"
+        "printf '%s\n' {params.targets:q}"
 
 
-rule build_noldo: # target
-    message:
-        "All stores are complete"
+rule build_noldo:
+    """all stores, their index and statistics"""
     input:
         rules.build_nol.input,
+    message:
+        "All stores are complete"

@@ -28,7 +28,7 @@ def test_native_bytes_of_the_default_patch():
     assert native_bytes(264) == 2 * (278_784 + 104_544 + 5_808) + 4 * 69_696 + 69_696
 
 
-@pytest.mark.parametrize(("rule", "share"), [("paper", 0.41), ("dw_first", 0.86)])
+@pytest.mark.parametrize(("rule", "share"), [("paper", 103_793 / 251_079), ("dw_first", 0.86)])
 def test_kept_share_before_anything_is_known(tmp_path, rule, share):
     settings = validate_settings({"results": str(tmp_path), "selection": {"rule": rule}})
     assert assumed_kept_share(settings)[0] == share

@@ -11,7 +11,8 @@ from pipeline.errors import PipelineError
 from pipeline.locations.table import location_count
 from pipeline.run_lock import clear_stale_locks, hold_run_lock
 from pipeline.settings import validate_settings
-from pipeline.store.layout import shard_files
+from pipeline.store.create import refuse_other_store
+from pipeline.store.layout import shard_count, shard_files
 
 
 def nested(values):
@@ -27,6 +28,12 @@ def nested(values):
             branch = branch.setdefault(section, {})
         branch[last] = values[key]
     return tree
+
+
+def described_targets():
+    """The rules a person asks for, those with a docstring, and what each makes."""
+    described = [rule for rule in workflow.rules if rule.docstring]
+    return [f"{rule.name:<20} {rule.docstring}" for rule in described]
 
 
 def defining(*sections):
@@ -49,6 +56,7 @@ def write_if_changed(path, text):
 try:
     SETTINGS = validate_settings(nested(config))
     COUNT = location_count(SETTINGS)
+    refuse_other_store(SETTINGS.folder / "nol.zarr", SETTINGS)
 except PipelineError as error:
     raise WorkflowError(str(error)) from None
 
@@ -56,10 +64,12 @@ FOLDER = SETTINGS.folder.as_posix()
 SETTINGS_FILE = f"{FOLDER}/settings.yaml"
 STORE = f"{FOLDER}/nol.zarr"
 SHARD_SIZE = SETTINGS.store.shard_size
-SHARDS = range(-(-COUNT // SHARD_SIZE))
+SHARDS = range(shard_count(COUNT, SHARD_SIZE))
 
-# Jobs find the Python that Snakemake runs in, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+# Jobs find the Python that Snakemake runs in, and our packages, wherever they are started from.
+for variable, folder in [("PATH", Path(sys.executable).parent), ("PYTHONPATH", workflow.basedir)]:
+    rest = [os.environ[variable]] if variable in os.environ else []
+    os.environ[variable] = os.pathsep.join([str(folder), *rest])
 
 # Requests in flight over all jobs; `--resources ee_slots=...` on the command line wins.
 workflow.global_resources.setdefault("ee_slots", SETTINGS.earthengine.slots)

@@ -24,6 +24,8 @@ rule select_scenes:
     resources:
         ee_selection_slots=SELECTION_SLOTS,
         mem_mb=500,
+    conda:
+        "../../envs/build.yaml"
     shell:
         "python -m pipeline.selection --settings {params.settings} --locations {input.locations}"
         " --shard {wildcards.shard} --slots {resources.ee_selection_slots} --output {output} 2>&1"
@@ -40,7 +42,7 @@ rule fetch_pixels:
         ledger=f"{FOLDER}/shards/{{shard}}.parquet",
     params:
         settings=SETTINGS_FILE,
-        store=STORE,
+        store=lambda wildcards, input: Path(input.store).parent,
         defining=defining("quality"),
     message:
         "Shard {wildcards.shard}: fetching pixels"
@@ -51,6 +53,8 @@ rule fetch_pixels:
     resources:
         ee_slots=PIXEL_SLOTS,
         mem_mb=500,
+    conda:
+        "../../envs/build.yaml"
     shell:
         "python -m pipeline.fetch --settings {params.settings} --locations {input.locations}"
         " --selection {input.selection} --shard {wildcards.shard} --slots {resources.ee_slots}"

@@ -6,16 +6,18 @@ rule locations:
         f"{FOLDER}/locations.parquet",
     params:
         settings=SETTINGS_FILE,
-        count=COUNT,
+        locations=COUNT,
         defining=defining("seed", "grid", "locations", "seasons", "store"),
     message:
-        "Choosing {params.count} locations"
+        "Choosing {params.locations} locations"
     log:
         f"{FOLDER}/logs/locations.log",
     benchmark:
         f"{FOLDER}/benchmarks/locations.tsv"
     resources:
         mem_mb=1000,
+    conda:
+        "../../envs/build.yaml"
     shell:
         "python -m pipeline.locations --settings {params.settings} --output {output} 2>&1"
         " | tee {log}"

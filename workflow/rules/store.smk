@@ -8,18 +8,20 @@ rule create_store:
         update(f"{STORE}/zarr.json"),
     params:
         settings=SETTINGS_FILE,
-        store=STORE,
-        count=COUNT,
+        store=lambda wildcards, output: Path(output[0]).parent,
+        locations=COUNT,
     message:
-        "Laying out {params.store} for {params.count} locations"
+        "Laying out {params.store} for {params.locations} locations"
     log:
         f"{FOLDER}/logs/create_store.log",
     benchmark:
         f"{FOLDER}/benchmarks/create_store.tsv"
     resources:
         mem_mb=500,
+    conda:
+        "../../envs/build.yaml"
     shell:
-        "python -m pipeline.store.create --settings {params.settings} --count {params.count}"
+        "python -m pipeline.store.create --settings {params.settings} --count {params.locations}"
         " --store {params.store} 2>&1 | tee {log}"
 
 
@@ -28,13 +30,14 @@ rule finish_nol:
         locations=rules.locations.output,
         ledgers=expand(rules.fetch_pixels.output.ledger, shard=SHARDS),
         arrays=expand(rules.fetch_pixels.output.arrays, shard=SHARDS),
+        store=ancient(rules.create_store.output),
     output:
         index=f"{FOLDER}/nol.index.parquet",
         summary=f"{FOLDER}/nol.summary.txt",
     params:
         settings=SETTINGS_FILE,
-        store=STORE,
-        ledgers=f"{FOLDER}/shards",
+        store=lambda wildcards, input: Path(input.store).parent,
+        ledgers=lambda wildcards, input: Path(input.ledgers[0]).parent,
     message:
         "Indexing {params.store}"
     log:
@@ -43,6 +46,8 @@ rule finish_nol:
         f"{FOLDER}/benchmarks/finish_nol.tsv"
     resources:
         mem_mb=2000,
+    conda:
+        "../../envs/build.yaml"
     shell:
         "python -m pipeline.finish --settings {params.settings} --store {params.store}"
         " --ledgers {params.ledgers} --locations {input.locations} --index {output.index}"
@@ -52,10 +57,11 @@ rule finish_nol:
 rule nol_statistics:
     input:
         index=rules.finish_nol.output.index,
+        store=ancient(rules.create_store.output),
     output:
         f"{FOLDER}/nol.statistics.json",
     params:
-        store=STORE,
+        store=lambda wildcards, input: Path(input.store).parent,
     message:
         "Band statistics and class counts of {params.store}"
     log:
@@ -65,12 +71,15 @@ rule nol_statistics:
     threads: workflow.cores
     resources:
         mem_mb=4000,
+    conda:
+        "../../envs/build.yaml"
     shell:
         "python -m pipeline.statistics --store {params.store} --output {output}"
         " --threads {threads} 2>&1 | tee {log}"
 
 
-rule build_nol: # target: nol.zarr, Sentinel-1/2 and noisy labels for pretraining
+rule build_nol:
+    """nol.zarr: Sentinel-1, Sentinel-2 and noisy labels of four seasons"""
     input:
         rules.finish_nol.input,
         rules.finish_nol.output,
@@ -79,16 +88,17 @@ rule build_nol: # target: nol.zarr, Sentinel-1/2 and noisy labels for pretrainin
         "nol.zarr is complete"
 
 
-rule plan: # target: what a build will cost in requests, GB, EECU-hours and hours; fetches nothing
+rule plan:
+    """what a build will cost: requests, GB, EECU-hours, hours; fetches nothing"""
     params:
         settings=SETTINGS_FILE,
     message:
         "Counting what this build will cost"
     log:
         f"{FOLDER}/logs/plan.log",
-    benchmark:
-        f"{FOLDER}/benchmarks/plan.tsv"
     resources:
         mem_mb=500,
+    conda:
+        "../../envs/build.yaml"
     shell:
         "python -m pipeline.plan --settings {params.settings} 2>&1 | tee {log}"

@@ -1,0 +1,61 @@
+"""The workflow before anything runs: targets, style, plans, and refusals in one line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.conftest import ROOT, executed_rules
+
+
+@pytest.mark.parametrize("target", ["build_nol", "build_noldo", "plan"])
+def test_every_target_can_be_planned(workflow, target):
+    run = workflow.run("--dry-run", target)
+    assert run.returncode == 0, run.stderr
+
+
+def test_one_selection_and_one_fetch_job_per_shard(workflow):
+    workflow.configuration["locations"] = workflow.configuration["locations"] | {"count": 641}
+    jobs = executed_rules(workflow.run("--dry-run", "build_nol").stdout)
+    assert jobs["select_scenes"] == jobs["fetch_pixels"] == 161
+    assert jobs["locations"] == jobs["create_store"] == jobs["finish_nol"] == 1
+
+
+def test_without_a_target_the_targets_are_listed(workflow):
+    run = workflow.run()
+    assert run.returncode == 0, run.stderr
+    for target in ("build_nol ", "build_noldo ", "plan "):
+        assert any(line.startswith(target) for line in run.stdout.splitlines()), target
+
+
+def test_lint_is_clean():
+    run = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "Congratulations, your workflow is in a good condition!" in run.stdout + run.stderr
+
+
+def test_plan_prints_requests_and_fetches_nothing(workflow):
+    run = workflow.run("plan")
+    assert run.returncode == 0, run.stderr
+    for word in ("selection requests", "pixel requests", "EECU-hours", "GB", "time"):
+        assert word in run.stdout
+    assert not workflow.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gird": {"pixels": 48}}, "gird is not a known key"),
+        ({"grid": {"pixels": "wide"}}, "grid.pixels = 'wide'"),
+        ({"locations": {"sampler": "points", "table": "none.csv", "count": None}}, "none.csv"),
+    ],
+)
+def test_bad_configuration_is_one_line_before_anything_runs(workflow, change, words):
+    workflow.configuration |= change
+    run = workflow.run("build_nol")
+    assert run.returncode == 1
+    lines = [line for line in run.stderr.splitlines() if words in line]
+    assert len(lines) == 1
+    assert "Traceback" not in run.stderr
+    assert not (workflow.folder / "locations.parquet").exists()
