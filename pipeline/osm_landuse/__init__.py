@@ -1,0 +1,1 @@
+"""OSMLanduse labels: pictures fetched politely, decoded offline, filtered by agreement with DW."""
