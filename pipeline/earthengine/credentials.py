@@ -72,7 +72,7 @@ def _service_account(path: Path) -> Any:
         raise PipelineError(
             f"earthengine.credentials {path} cannot be read: {error.strerror}"
         ) from None
-    except (ValueError, KeyError, google_errors.MalformedError):
+    except (ValueError, KeyError, AttributeError, google_errors.MalformedError):
         # What the library says may quote the file, and with it the private key.
         raise PipelineError(
             f"earthengine.credentials {path} is not the JSON key of a service account; download "
@@ -88,7 +88,7 @@ def _stored_credentials() -> Any:
             return ee.data.get_persistent_credentials()
         except ee.EEException:
             raise access_denied("no valid credentials on this machine") from None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             raise PipelineError(
                 f"{oauth.get_credentials_path()} is damaged; run `earthengine authenticate`"
             ) from None

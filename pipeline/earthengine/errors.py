@@ -133,6 +133,8 @@ def classify(error: BaseException) -> EarthEngineFault:
         return _classify_sign_in(error)
     if isinstance(error, OSError | httplib2.HttpLib2Error):
         return Transient(f"connection failed: {error}")
+    if isinstance(error, googleapiclient.errors.Error):
+        return Transient(f"garbled answer: {_one_line(error) or type(error).__name__}")
     return Fatal(f"Earth Engine refused a request: {_one_line(error)}")
 
 

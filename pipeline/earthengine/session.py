@@ -18,10 +18,10 @@ import tenacity
 from pipeline.earthengine.budget import Budget, Usage
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.credentials import anonymous_credentials, google_credentials, is_loopback
-from pipeline.earthengine.errors import SERVICE_ERRORS, EarthEngineFault, Fatal, Transient, classify
+from pipeline.earthengine.errors import SERVICE_ERRORS, EarthEngineFault, Quota, Transient, classify
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings, SimulatorSettings
+from pipeline.settings import EarthEngineSettings, Settings, SimulatorSettings
 
 Endpoint = Literal["standard", "high_volume"]
 
@@ -44,7 +44,6 @@ _CATALOGUE_HOST = "storage.googleapis.com"
 _CATALOGUE_TIMEOUT_S = 10.0
 _SIMULATOR_START_S = 120.0
 _SIMULATOR_STOP_S = 10.0
-_OPENING_ATTEMPTS = 5
 
 _log = logging.getLogger(__name__)
 _session_open = threading.Lock()
@@ -76,8 +75,8 @@ def earth_engine(settings: Settings, endpoint: Endpoint, slots: int) -> Iterator
             transport = PooledTransport(slots, timeout_s, is_loopback(url))
             stack.callback(transport.close)
             stack.callback(ee.Reset)
-            _open(url, project, credentials, transport)
-            ee.data.setMaxRetries(0)
+            with _explained(url):
+                _retrying(settings.earthengine)(_initialize, url, project, credentials, transport)
             ee.data.setDefaultWorkloadTag(_WORKLOAD_TAGS[endpoint])
             _log.info("Earth Engine: %s, project %s, %d slots", url, project, slots)
             budget = stack.enter_context(Budget(settings.folder / "usage", settings.earthengine))
@@ -102,19 +101,23 @@ def _access(settings: Settings, endpoint: Endpoint, stack: ExitStack) -> tuple[s
     return service, project or _SIMULATED_PROJECT, anonymous_credentials(service)
 
 
-def _open(url: str, project: str, credentials: Any, transport: PooledTransport) -> None:
-    """Point the `ee` library at a server: three requests, repeated while faults are transient."""
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(
-            lambda error: isinstance(error, EarthEngineFault) and not isinstance(error, Fatal)
-        ),
-        stop=tenacity.stop_after_attempt(_OPENING_ATTEMPTS),
+def _retrying(settings: EarthEngineSettings) -> tenacity.Retrying:
+    """Repeat while it may help; the limits are those of any other request."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((Quota, Transient)),
+        stop=tenacity.stop_after_attempt(settings.attempts)
+        | tenacity.stop_before_delay(settings.patience_s),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=30),
         reraise=True,
     )
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """A session that cannot be opened is one line for the user."""
     try:
-        retrying(_initialize, url, project, credentials, transport)
-    except Fatal:
+        yield
+    except PipelineError:
         raise
     except EarthEngineFault as fault:
         raise PipelineError(
@@ -124,7 +127,9 @@ def _open(url: str, project: str, credentials: Any, transport: PooledTransport) 
 
 
 def _initialize(url: str, project: str, credentials: Any, transport: PooledTransport) -> None:
+    """Point the `ee` library at a server; three requests."""
     ee.Reset()
+    ee.data.setMaxRetries(0)  # the library would repeat without regard to Retry-After
     try:
         with _guarded_catalogue(is_loopback(url)):
             ee.Initialize(

@@ -4,8 +4,10 @@ Given to `ee.Initialize(http_transport=...)`. The client's own transport keeps t
 has no time limit, and cannot say how many bytes went over the wire.
 """
 
+import gzip
 import threading
 import time
+import zlib
 from typing import Any
 
 import httplib2
@@ -63,19 +65,19 @@ class PooledTransport:
                 method,
                 uri,
                 data=body,
-                headers=headers,
+                headers={**(headers or {}), "accept-encoding": "gzip"},
                 timeout=(_CONNECT_TIMEOUT_S, self._timeout_s),
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                content = self._read(response, started)
-                received = response.raw.tell()
+                body_received = self._read(response, started)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise TimeoutError(str(error)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ConnectionError(str(error)) from error
-        self._count(len(body or b""), received)
+        self._count(len(body or b""), len(body_received))
         fields = {name.lower(): value for name, value in response.headers.items()}
+        content = _decode(body_received, fields.pop("content-encoding", ""))
         return httplib2.Response({**fields, "status": response.status_code}), content
 
     def close(self) -> None:
@@ -85,7 +87,7 @@ class PooledTransport:
     def _read(self, response: requests.Response, started: float) -> bytes:
         """Read the body in the pieces that arrive, so that a trickle meets the time limit too."""
         pieces = []
-        while piece := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        while piece := response.raw.read1(_CHUNK_BYTES, decode_content=False):
             pieces.append(piece)
             if time.monotonic() - started > self._timeout_s:
                 raise TimeoutError(f"answer not complete after {self._timeout_s:g} s")
@@ -95,3 +97,15 @@ class PooledTransport:
         with self._counting:
             self.bytes_sent += sent
             self.bytes_received += received
+
+
+def _decode(body: bytes, encoding: str) -> bytes:
+    """Unzip a whole body; requests does it piece by piece and does not notice a missing end."""
+    if encoding in ("", "identity"):
+        return body
+    try:
+        if encoding == "gzip":
+            return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConnectionError(f"the answer broke off: {error}") from error
+    raise ConnectionError(f"the answer is encoded as {encoding!r}, asked for gzip")
