@@ -18,10 +18,10 @@ import tenacity
 
 from pipeline.earthengine.budget import Budget, Usage
 from pipeline.earthengine.errors import (
+    PASSING,
     SERVICE_ERRORS,
     EarthEngineFault,
     Quota,
-    Transient,
     classify,
 )
 from pipeline.earthengine.limiter import AdaptiveLimiter
@@ -33,7 +33,8 @@ Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 
 _LONGEST_WAIT_S = 60.0
-_FIRST_WAIT_S = {Quota: 2.0, Transient: 0.5}
+_FIRST_WAIT_S = 0.5
+_FIRST_WAIT_THROTTLED_S = 2.0
 """Scale of the random exponential wait: throttling needs longer to pass than a lost connection."""
 
 
@@ -86,7 +87,7 @@ class Client:
         request: Callable[[], Raw],
         check: Callable[[Raw], Answer],
         kind: str,
-        final: tuple[type[EarthEngineFault], ...] = (),
+        repeat: tuple[type[EarthEngineFault], ...] = PASSING,
     ) -> Answer:
         """Send a request until it is answered, patience runs out, or it turns out to be hopeless.
 
@@ -94,7 +95,7 @@ class Client:
             request: Sends exactly one HTTP request through the `ee` client.
             check: Turns its answer into a value; raises `Transient` on garbage.
             kind: ``selection`` or ``pixels``: what the budget and the statistics count it as.
-            final: Faults that are not worth another attempt here, though they usually are.
+            repeat: Faults after which it is sent again.
 
         Raises:
             EarthEngineFault: The last fault.
@@ -102,9 +103,7 @@ class Client:
         """
         self._refuse_after_fork()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, Quota | Transient) and not isinstance(error, final)
-            ),
+            retry=tenacity.retry_if_exception_type(repeat),
             stop=tenacity.stop_after_attempt(self._settings.attempts)
             | tenacity.stop_before_delay(self._settings.patience_s),
             wait=_wait_s,
@@ -188,7 +187,7 @@ class Client:
 def _wait_s(state: tenacity.RetryCallState) -> float:
     """Random exponential, and at least what the server asks for."""
     fault = _fault_of(state)
-    scale = _FIRST_WAIT_S[Quota if isinstance(fault, Quota) else Transient]
+    scale = _FIRST_WAIT_THROTTLED_S if isinstance(fault, Quota) else _FIRST_WAIT_S
     random_wait = tenacity.wait_random_exponential(multiplier=scale, max=_LONGEST_WAIT_S)
     return max(random_wait(state), fault.retry_after or 0.0)
 

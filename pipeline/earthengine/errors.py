@@ -49,14 +49,18 @@ class Transient(EarthEngineFault):
     """A server error, a broken connection or a garbled answer: send it again."""
 
 
-class TimedOut(Transient):
-    """No answer in time: send it again, or send half of it."""
+class TimedOut(EarthEngineFault):
+    """No answer in time: send half of it, or send it again."""
 
     reason = Reason.TIMEOUT
 
 
 class TooBig(EarthEngineFault):
-    """More than one request may compute or return: send half of it."""
+    """More than one request may compute or return: send it in parts."""
+
+
+PASSING = (Quota, Transient, TimedOut)
+"""Faults after which the same request is worth sending again."""
 
 
 class Missing(EarthEngineFault):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.earthengine.budget import PIXELS
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import Transient
+from pipeline.earthengine.errors import PASSING, TooBig, Transient
 from pipeline.earthengine.queries import DW_COLLECTION, S1_COLLECTION, S2_COLLECTION
 from pipeline.grid import PatchGrid, is_snapped, mgrs_epsg
 from pipeline.ledger import SeasonRecord
@@ -26,6 +26,9 @@ from pipeline.sensors import bands_of, cube_bands
 _S2_BANDS = tuple(band.name for band in cube_bands("sentinel-2"))
 _S1_BANDS = tuple(band.name for band in cube_bands("sentinel-1"))
 _LABEL = "label"
+_COARSE = {"s2_20m": 2, "s2_60m": 6}
+"""Arrays of the store that hold coarse bands, and their pixels' size in pixels of 10 m."""
+
 _BANDS = (*_S2_BANDS, *_S1_BANDS, _LABEL)
 
 _S1_MASKED_DB = -9999.0
@@ -38,7 +41,7 @@ _LARGEST_HEADER_BYTES = 10_000
 
 
 def fetch_season(client: Client, record: SeasonRecord, grid: PatchGrid) -> SeasonPixels:
-    """Fetch one season of one place.
+    """Fetch one season of one place, in one request; in one per sensor where that is too much.
 
     Args:
         client: A session on the high-volume endpoint.
@@ -50,16 +53,22 @@ def fetch_season(client: Client, record: SeasonRecord, grid: PatchGrid) -> Seaso
         EarthEngineFault: It could not be fetched now; see the class.
         ValueError: The record names no scenes, or something that is not the name of a scene.
     """
-    request = {
-        "expression": _season_image(record),
-        "fileFormat": "NPY",
-        "grid": request_grid(grid),
-    }
     nested = is_snapped(grid) and mgrs_epsg(record.mgrs_tile) == grid.epsg
-    return client.call(
-        partial(ee.data.computePixels, request),
-        lambda answer: _to_season_pixels(_read_npy(answer, grid.shape), nested),
-        PIXELS,
+    s2, s1, label = _images(record)
+    try:
+        bands = _fetch_bands(client, s2.addBands(s1).addBands(label), _BANDS, grid, nested)
+    except TooBig:
+        bands = {
+            **_fetch_bands(client, s2, _S2_BANDS, grid, nested),
+            **_fetch_bands(client, s1, _S1_BANDS, grid, nested),
+            **_fetch_bands(client, label, (_LABEL,), grid, nested),
+        }
+    return SeasonPixels(
+        s2_10m=_native(bands, "s2_10m", 1),
+        s2_20m=_native(bands, "s2_20m", _COARSE["s2_20m"]),
+        s2_60m=_native(bands, "s2_60m", _COARSE["s2_60m"]),
+        s1=np.stack([_to_hundredths(bands[name]) for name in _S1_BANDS]),
+        label=bands[_LABEL].astype(np.uint8),
     )
 
 
@@ -83,8 +92,8 @@ def request_grid(grid: PatchGrid) -> dict[str, Any]:
     }
 
 
-def _season_image(record: SeasonRecord) -> ee.Image:
-    """Sixteen bands that are nowhere masked: masked pixels would come as 0, a class of its own.
+def _images(record: SeasonRecord) -> tuple[ee.Image, ee.Image, ee.Image]:
+    """Sentinel-2, Sentinel-1 and label, nowhere masked: masked pixels would come as 0, a class.
 
     ``unmask(..., False)`` because by default it leaves what is outside the footprint masked.
     """
@@ -92,10 +101,9 @@ def _season_image(record: SeasonRecord) -> ee.Image:
     s1 = _image(S1_COLLECTION, record.s1_id).select(list(_S1_BANDS))
     label = _image(DW_COLLECTION, record.dw_id).select([_LABEL])
     return (
-        s2.unmask(S2_NODATA, False)
-        .toUint16()
-        .addBands(s1.unmask(_S1_MASKED_DB, False).toFloat())
-        .addBands(label.unmask(LABEL_NODATA, False).toUint8())
+        s2.unmask(S2_NODATA, False).toUint16(),
+        s1.unmask(_S1_MASKED_DB, False).toFloat(),
+        label.unmask(LABEL_NODATA, False).toUint8(),
     )
 
 
@@ -105,7 +113,33 @@ def _image(collection: str, index: str) -> ee.Image:
     return ee.Image(f"{collection}/{index}")
 
 
-def _read_npy(answer: Any, shape: tuple[int, int]) -> NDArray[Any]:
+def _fetch_bands(
+    client: Client, image: ee.Image, names: tuple[str, ...], grid: PatchGrid, nested: bool
+) -> dict[str, NDArray[Any]]:
+    """(H, W) at 10 m of every band of an image, checked.
+
+    Args:
+        client: A session on the high-volume endpoint.
+        image: What to compute.
+        names: Its bands.
+        grid: 10 m pixels.
+        nested: Every block of a 20 m or 60 m band must be constant.
+    """
+    request = {"expression": image, "fileFormat": "NPY", "grid": request_grid(grid)}
+
+    def check(answer: Any) -> dict[str, NDArray[Any]]:
+        pixels = _read_npy(answer, grid.shape, names)
+        bands = {name: pixels[name] for name in names}
+        if nested:
+            _check_blocks(bands)
+        return bands
+
+    divisible = names == _BANDS
+    repeat = PASSING if divisible else (*PASSING, TooBig)
+    return client.call(partial(ee.data.computePixels, request), check, PIXELS, repeat)
+
+
+def _read_npy(answer: Any, shape: tuple[int, int], names: tuple[str, ...]) -> NDArray[Any]:
     """The structured array of an NPY answer, without ever unpickling.
 
     Raises:
@@ -117,52 +151,42 @@ def _read_npy(answer: Any, shape: tuple[int, int]) -> NDArray[Any]:
         found, _, dtype = np.lib.format.read_array_header_1_0(stream, _LARGEST_HEADER_BYTES)
     except (ValueError, TypeError, SyntaxError) as error:
         raise Transient(f"garbled pixels: {error!r:.200}") from error
-    if found != shape or dtype.names != _BANDS or dtype.hasobject:
-        raise Transient(
-            f"pixels of shape {found}, bands {dtype.names}; asked for {shape}, {_BANDS}"
-        )
+    if found != shape or dtype.names != names or dtype.hasobject:
+        raise Transient(f"garbled pixels: {found} of {dtype.names}, asked for {shape} of {names}")
     body = stream.read()
     if len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise Transient(f"garbled pixels: {len(body)} bytes for {shape} pixels of {dtype.itemsize}")
     return np.frombuffer(body, dtype).reshape(shape)
 
 
-def _to_season_pixels(pixels: NDArray[Any], nested: bool) -> SeasonPixels:
-    """Sort the bands into the native arrays of `SeasonPixels`.
-
-    Args:
-        pixels: (H, W) structured, all bands at 10 m.
-        nested: The scene lies on the grid's own zone and lattice, so every block of a coarse band
-            must be constant. Across zones it need not be; then the value at 10 m nearest to the
-            centre of the coarse pixel is taken (of the equally near ones, the lower right).
+def _check_blocks(bands: dict[str, NDArray[Any]]) -> None:
+    """Make sure that the coarse bands are what the grid promises: constant in every block.
 
     Raises:
-        Transient: A block is not constant though it must be.
+        Transient: A block is not constant.
     """
-    return SeasonPixels(
-        s2_10m=_stack(pixels, "s2_10m", 1, nested),
-        s2_20m=_stack(pixels, "s2_20m", 2, nested),
-        s2_60m=_stack(pixels, "s2_60m", 6, nested),
-        s1=np.stack([_to_hundredths(pixels[band]) for band in _S1_BANDS]),
-        label=pixels[_LABEL].astype(np.uint8),
-    )
+    for array, factor in _COARSE.items():
+        for band in bands_of(array):
+            if band.name in bands and not _blocks_equal(bands[band.name], factor):
+                raise Transient(f"garbled pixels: {band.name} varies within {10 * factor} m")
 
 
-def _stack(pixels: NDArray[Any], array: str, factor: int, nested: bool) -> NDArray[np.uint16]:
-    """(bands, H / factor, W / factor) of the bands that an array of the store holds."""
-    layers = []
-    for band in bands_of(array):
-        layer = pixels[band.name].astype(np.uint16)
-        coarse = layer[factor // 2 :: factor, factor // 2 :: factor]
-        if nested and factor > 1 and not _blocks_equal(layer, coarse, factor):
-            raise Transient(f"garbled pixels: {band.name} varies inside its {10 * factor} m pixels")
-        layers.append(coarse)
-    return np.stack(layers)
+def _blocks_equal(layer: NDArray[Any], factor: int) -> bool:
+    height, width = layer.shape
+    blocks = layer.reshape(height // factor, factor, width // factor, factor)
+    return bool((blocks == blocks[:, :1, :, :1]).all())
 
 
-def _blocks_equal(layer: NDArray[np.uint16], coarse: NDArray[np.uint16], factor: int) -> bool:
-    blocks = layer.reshape(coarse.shape[0], factor, coarse.shape[1], factor)
-    return bool((blocks == coarse[:, None, :, None]).all())
+def _native(bands: dict[str, NDArray[Any]], array: str, factor: int) -> NDArray[np.uint16]:
+    """(bands, H / factor, W / factor) of the bands that an array of the store holds.
+
+    Where scene and grid share zone and lattice, this is the value of the whole block. Across zones
+    it is the value at 10 m nearest to the centre of the coarse pixel (of the equally near ones, the
+    lower right).
+    """
+    middle = slice(factor // 2, None, factor)
+    layers = [bands[band.name][middle, middle] for band in bands_of(array)]
+    return np.stack(layers).astype(np.uint16)
 
 
 def _to_hundredths(decibels: NDArray[Any]) -> NDArray[np.int16]:

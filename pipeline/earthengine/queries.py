@@ -16,10 +16,12 @@ from pipeline.candidates import OpticalScene, RadarScene, SeasonCandidates
 from pipeline.earthengine.budget import SELECTION
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import (
+    PASSING,
     BudgetExhausted,
     EarthEngineFault,
     Fatal,
     Missing,
+    Quota,
     TimedOut,
     TooBig,
     Transient,
@@ -120,13 +122,10 @@ def _ask_once(client: Client, places: Sequence[Location], settings: Settings) ->
             for place in places
         ]
 
+    request = partial(ee.data.computeValue, query)
     divisible = len(places) > 1
-    return client.call(
-        partial(ee.data.computeValue, query),
-        check,
-        SELECTION,
-        final=(TimedOut,) if divisible else (),
-    )
+    repeat = (Quota, Transient) if divisible else (*PASSING, TooBig)
+    return client.call(request, check, SELECTION, repeat)
 
 
 def _query(

@@ -18,7 +18,13 @@ import tenacity
 from pipeline.earthengine.budget import Budget, Usage
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.credentials import anonymous_credentials, google_credentials, is_loopback
-from pipeline.earthengine.errors import SERVICE_ERRORS, EarthEngineFault, Quota, Transient, classify
+from pipeline.earthengine.errors import (
+    PASSING,
+    SERVICE_ERRORS,
+    EarthEngineFault,
+    Transient,
+    classify,
+)
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.errors import PipelineError
 from pipeline.settings import EarthEngineSettings, Settings, SimulatorSettings
@@ -104,7 +110,7 @@ def _access(settings: Settings, endpoint: Endpoint, stack: ExitStack) -> tuple[s
 def _retrying(settings: EarthEngineSettings) -> tenacity.Retrying:
     """Repeat while it may help; the limits are those of any other request."""
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((Quota, Transient)),
+        retry=tenacity.retry_if_exception_type(PASSING),
         stop=tenacity.stop_after_attempt(settings.attempts)
         | tenacity.stop_before_delay(settings.patience_s),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=30),

@@ -91,10 +91,11 @@ def test_the_wait_is_at_least_what_the_server_asks_for(open_client):
     assert time.monotonic() - started >= 0.8
 
 
-def test_a_final_fault_is_not_repeated(open_client):
+def test_the_caller_says_what_is_worth_repeating(open_client):
     client = open_client()
     with pytest.raises(TimedOut):
-        call(client, failing(TimedOut("slow")), final=(TimedOut,))
+        call(client, failing(TimedOut("slow")), repeat=(Quota,))
+    assert call(client, failing(TooBig("memory")), repeat=(TooBig,)) == "answer"
 
 
 def test_garbage_found_by_the_check_is_repeated(open_client):
