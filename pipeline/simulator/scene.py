@@ -29,23 +29,37 @@ class SceneBand:
 
 
 class Scene(Protocol):
-    """One image of an image collection, or a stand-alone image asset.
+    """One image of an image collection, or a stand-alone image asset."""
 
-    Attributes:
-        asset_id: ``<collection>/<index>``.
-        index: The ``system:index``.
-        epsg: CRS of all bands.
-        footprint: Outline of the valid data, longitude and latitude.
-        properties: Earth Engine properties, with ``system:time_start`` in ms.
-        bands: By name, in declared order.
-    """
+    @property
+    def asset_id(self) -> str:
+        """``<collection>/<index>``."""
+        ...
 
-    asset_id: str
-    index: str
-    epsg: int
-    footprint: BaseGeometry
-    properties: dict[str, Any]
-    bands: dict[str, SceneBand]
+    @property
+    def index(self) -> str:
+        """The ``system:index``."""
+        ...
+
+    @property
+    def epsg(self) -> int:
+        """CRS of all bands."""
+        ...
+
+    @property
+    def footprint(self) -> BaseGeometry:
+        """Outline of the valid data, longitude and latitude."""
+        ...
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Earth Engine properties, with ``system:time_start`` in ms."""
+        ...
+
+    @property
+    def bands(self) -> dict[str, SceneBand]:
+        """By name, in declared order."""
+        ...
 
     def read(
         self, band: str, row_start: int, row_stop: int, col_start: int, col_stop: int
@@ -63,8 +77,10 @@ class Scene(Protocol):
 class Archive(Protocol):
     """Scenes by place and time, or by asset id."""
 
-    collections: tuple[str, ...]
-    """Ids of the image collections it holds."""
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Ids of the image collections it holds."""
+        ...
 
     def search(
         self,
