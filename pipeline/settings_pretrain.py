@@ -69,7 +69,7 @@ class PretrainRun(Section):
     )
     encoder: str = Field("resnet50", description="Encoder of segmentation_models_pytorch")
     bands: Literal[9, 13] = Field(
-        13, description="Sentinel-2 bands: all 13, or the 9 B1 to B7, B11, B12"
+        13, description="Sentinel-2 bands: all 13, or the 9 B2 to B8, B11, B12"
     )
     scaling: Scaling = Field(
         "clip2std",

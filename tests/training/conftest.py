@@ -1,0 +1,96 @@
+"""A small store from which something can be learnt, and settings small enough for one core."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from pipeline.season_pixels import SeasonPixels
+from pipeline.settings import SEASONS, validate_settings
+from pipeline.store.create import create_store, replace_attributes
+from pipeline.store.layout import PIXEL_ARRAYS
+from pipeline.store.shards import write_shard
+
+PATCH = 96
+SAMPLES = 24
+VALIDATION = 6
+EMPTY = 3
+"""One sample that the archive had nothing for."""
+
+CLASSES = 4
+"""Classes that occur; 4 to 8 do not."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def learnable_pixels(sample: int, season: int, size: int = PATCH) -> SeasonPixels:
+    """Rectangles of four classes, each with its own reflectance and backscatter, and noise."""
+    place = np.random.default_rng([sample])
+    label = np.full((size, size), place.integers(CLASSES), np.uint8)
+    for _ in range(6):
+        row, column = place.integers(0, size - 24, 2) // 6 * 6
+        label[row : row + 24, column : column + 24] = place.integers(CLASSES)
+    noise = np.random.default_rng([sample, season])
+
+    def reflectance(bands: int, step: int) -> np.ndarray:
+        ground = label[::step, ::step].astype(np.int64)
+        signal = [800 + 700 * (ground + band) % 3000 for band in range(bands)]
+        grain = noise.normal(0, 60, (bands, *ground.shape))
+        return np.clip(np.array(signal) + grain, 1, 10_000).astype(np.uint16)
+
+    backscatter = np.array([-2200 + 500 * label.astype(int), -1200 - 400 * label.astype(int)])
+    speckle = noise.normal(0, 80, backscatter.shape)
+    return SeasonPixels(
+        s2_10m=reflectance(4, 1),
+        s2_20m=reflectance(6, 2),
+        s2_60m=reflectance(3, 6),
+        s1=(backscatter + speckle).astype(np.int16),
+        label=label,
+    )
+
+
+def write_store(path: Path, pixels=learnable_pixels, samples: int = SAMPLES) -> Path:
+    """A finished store: the last six samples are for validation, one slot is empty."""
+    settings = validate_settings({"grid": {"pixels": PATCH}, "store": {"shard_size": 8}})
+    create_store(path, settings, samples)
+    kept = [sample for sample in range(samples) if sample != EMPTY]
+    for shard in range(-(-samples // 8)):
+        here = [sample for sample in kept if sample // 8 == shard]
+        write_shard(path, shard, {(k, t): pixels(k, t) for k in here for t in range(SEASONS)})
+    finish_store(path, kept, samples)
+    return path
+
+
+def finish_store(path: Path, kept: list[int], samples: int) -> None:
+    """Write the values per sample and the statistics, as the last steps of a build do."""
+    group = zarr.open_group(path, mode="r+")
+    split = ["train"] * (samples - VALIDATION) + ["validation"] * VALIDATION
+    group["id"][:] = np.array([f"{k:07d}" for k in range(samples)], dtype=object)
+    group["split"][:] = np.array(split, dtype=object)
+    group["valid"][:] = np.isin(np.arange(samples), kept)
+    replace_attributes(path, {"statistics": statistics_of(path, kept)})
+
+
+def statistics_of(path: Path, kept: list[int]) -> dict:
+    """Mean and standard deviation of every band, Sentinel-1 in dB."""
+    statistics: dict = {}
+    for array in PIXEL_ARRAYS:
+        if not array.band_dimension:
+            continue
+        values = zarr.open_array(path / array.name, mode="r")[kept].astype(float)
+        values *= array.attributes.get("scale_factor", 1.0)
+        statistics[array.name] = {
+            band: {"mean": values[:, :, k].mean(), "std": values[:, :, k].std()}
+            for k, band in enumerate(array.band_names)
+        }
+    return statistics
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> Path:
+    return write_store(tmp_path_factory.mktemp("store") / "nol.zarr")

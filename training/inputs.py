@@ -1,0 +1,153 @@
+"""What a network takes as input: which bands, in which order and unit, scaled how.
+
+A contract is written beside every exported encoder, so that whoever uses it can feed it as it was
+trained. `InputScaling` carries it out, on the device, for a whole batch.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import PipelineError
+from pipeline.sensors import cube_bands
+from pipeline.settings_pretrain import Scaling
+from training.fusion import Modality
+
+NINE_BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B11", "B12")
+"""The 9 bands of the released models: without B1, B8A, B9 and B10 (CromSS code, positions 1 to 7,
+11 and 12 from 0)."""
+
+UNITS: dict[Modality, str] = {"s1": "dB", "s2": "reflectance x 10000"}
+
+_SENSORS: dict[Modality, str] = {"s1": "sentinel-1", "s2": "sentinel-2"}
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """Input of one encoder.
+
+    Attributes:
+        modality: "s1" or "s2".
+        bands: Names, in the order of the channels.
+        unit: Of the values before scaling.
+        scaling: "clip2std": clip(x, m - 2s, m + 2s), then to 0 ... 1; "clip2std_uint8": the same
+            cut down to whole 255ths on the way.
+        mean: m of each band, in the unit.
+        std: s of each band.
+    """
+
+    modality: Modality
+    bands: tuple[str, ...]
+    unit: str
+    scaling: Scaling
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "InputContract":
+        """From the values that `to_dict` gave."""
+        return cls(
+            modality=values["modality"],
+            bands=tuple(values["bands"]),
+            unit=values["unit"],
+            scaling=values["scaling"],
+            mean=tuple(values["mean"]),
+            std=tuple(values["std"]),
+        )
+
+
+def band_names(modality: Modality, s2_bands: int = 13) -> tuple[str, ...]:
+    """Bands of a modality in the order of its channels.
+
+    Args:
+        modality: "s1" or "s2".
+        s2_bands: How many bands of Sentinel-2: 13 or 9.
+    """
+    if modality == "s2" and s2_bands == len(NINE_BANDS):
+        return NINE_BANDS
+    return tuple(band.name for band in cube_bands(_SENSORS[modality]))
+
+
+def contract_of(
+    modality: Modality,
+    bands: tuple[str, ...],
+    scaling: Scaling,
+    statistics: dict[str, dict[str, dict[str, float]]],
+) -> InputContract:
+    """The contract of a network that is trained on a store.
+
+    Args:
+        modality: "s1" or "s2".
+        bands: Names, in the order of the channels.
+        scaling: As in `InputContract`.
+        statistics: By array and band, with "mean" and "std" in the modality's unit: the attribute
+            ``statistics`` of the store.
+
+    Raises:
+        PipelineError: A band has no statistics.
+    """
+    by_band = _statistics_by_band(modality, statistics)
+    missing = [name for name in bands if not {"mean", "std"} <= by_band.get(name, {}).keys()]
+    if missing:
+        raise PipelineError(
+            f"the store has no mean and std of {modality} {', '.join(missing)}; "
+            "run `snakemake build_nol` to its end, which computes them"
+        )
+    constant = [name for name in bands if not by_band[name]["std"] > 0]
+    if constant:
+        raise PipelineError(
+            f"{modality} {', '.join(constant)} has a standard deviation of 0, "
+            "so nothing can be scaled by it; check the pixels of the store"
+        )
+    return InputContract(
+        modality=modality,
+        bands=bands,
+        unit=UNITS[modality],
+        scaling=scaling,
+        mean=tuple(float(by_band[name]["mean"]) for name in bands),
+        std=tuple(float(by_band[name]["std"]) for name in bands),
+    )
+
+
+class InputScaling(nn.Module):
+    """Carries out the scaling of a contract on batches."""
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, contract: InputContract) -> None:
+        super().__init__()
+        mean = torch.tensor(contract.mean, dtype=torch.float64)
+        std = torch.tensor(contract.std, dtype=torch.float64)
+        self._to_bytes = contract.scaling == "clip2std_uint8"
+        self.register_buffer("low", (mean - 2 * std).float().view(-1, 1, 1), persistent=False)
+        self.register_buffer("span", (4 * std).float().view(-1, 1, 1), persistent=False)
+
+    def forward(self, values_BCHW: Tensor) -> Tensor:
+        """Scale values in the contract's unit to 0 ... 1; no data (far below) becomes 0.
+
+        Args:
+            values_BCHW: float32.
+        """
+        share_BCHW = (values_BCHW - self.low) / self.span
+        if not self._to_bytes:
+            return share_BCHW.clamp(0.0, 1.0)
+        return (share_BCHW * 255.0).clamp(0.0, 255.0).trunc() / 255.0
+
+
+def _statistics_by_band(
+    modality: Modality, statistics: dict[str, dict[str, dict[str, float]]]
+) -> dict[str, dict[str, float]]:
+    """Bands have names of their own within a modality, whichever array holds them."""
+    return {
+        band: numbers
+        for array, bands in statistics.items()
+        if array == modality or array.startswith(f"{modality}_")
+        for band, numbers in bands.items()
+    }

@@ -1,0 +1,88 @@
+"""Which samples a process reads, in which order, and the worker processes that read them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+
+from training.samples import Draw, NolDataset, StoredBatch, TileDataset
+
+
+class EpochSampler(Sampler[Draw]):
+    """Which positions a rank visits in an epoch, and in which order.
+
+    The joint batches of all ranks hold the same samples as those of one rank with a batch as large
+    as theirs together. Every rank makes the same number of full batches; what is left over at the
+    end of an epoch is another remainder in the next.
+
+    Args:
+        count: Length of the dataset.
+        batch_size: Samples in a batch of one rank.
+        seed: Of the shuffling.
+        shuffle: False visits every position once, in order, shared out over the ranks.
+        rank: This process, from 0.
+        ranks: Number of processes.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self._count = count
+        self._joint_batch = batch_size * ranks
+        self._seed = seed
+        self._shuffle = shuffle
+        self._rank = rank
+        self._ranks = ranks
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(range(self._rank, self._visited(), self._ranks))
+
+    def __iter__(self) -> Iterator[Draw]:
+        if not self._shuffle:
+            # Validation sees the same season of a sample in every epoch.
+            return iter([Draw(0, place) for place in range(self._rank, self._count, self._ranks)])
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
+        mine = order[self._rank : self._visited() : self._ranks]
+        return iter([Draw(self._epoch, int(place)) for place in mine])
+
+    def _visited(self) -> int:
+        if not self._shuffle:
+            return self._count
+        return self._count // self._joint_batch * self._joint_batch
+
+
+def make_loader(
+    dataset: NolDataset | TileDataset,
+    sampler: EpochSampler,
+    batch_size: int,
+    workers: int,
+    pin_memory: bool = False,
+) -> DataLoader[StoredBatch]:
+    """A loader of whole batches, in this process or in spawned ones that live through the run."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=_as_read,
+        pin_memory=pin_memory,
+        # A forked worker would inherit locks and threads of CUDA and of the codecs.
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+    )
+
+
+def _as_read(batch: Any) -> Any:
+    return batch
