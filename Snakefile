@@ -44,6 +44,6 @@ rule list_targets:
 rule build_noldo:
     """all stores, their index and statistics"""
     input:
-        rules.build_nol.input,
+        *rules.build_nol.input,
     message:
         "All stores are complete"

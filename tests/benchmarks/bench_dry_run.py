@@ -26,6 +26,7 @@ def main() -> None:
         process = subprocess.Popen(
             [*snakemake, *options, "--dry-run", "--", "build_nol"],
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             cwd=directory,
         )
@@ -33,12 +34,14 @@ def main() -> None:
         seconds = time.perf_counter() - started
     peak_gb = _peak_memory_of_children_gb()
     jobs = executed_rules(output)
+    if process.returncode:
+        sys.exit(output[-2000:])
     print(f"{LOCATIONS:,} locations, {sum(jobs.values()):,} jobs planned")
     print(
         f"time {seconds:.1f} s (limit {LIMIT_S:.0f} s),"
         f" memory {peak_gb:.2f} GB (limit {LIMIT_GB} GB)"
     )
-    sys.exit(process.returncode or seconds > LIMIT_S or peak_gb > LIMIT_GB)
+    sys.exit(seconds > LIMIT_S or peak_gb > LIMIT_GB)
 
 
 def _peak_memory_of_children_gb() -> float:

@@ -36,13 +36,13 @@ rule fetch_pixels:
     input:
         locations=ancient(rules.locations.output),
         selection=rules.select_scenes.output,
-        store=ancient(f"{STORE}/zarr.json"),
+        metadata=ancient(f"{STORE}/zarr.json"),
     output:
         arrays=update([file.as_posix() for file in shard_files(Path(STORE), "{shard}")]),
         ledger=f"{FOLDER}/shards/{{shard}}.parquet",
     params:
         settings=SETTINGS_FILE,
-        store=lambda wildcards, input: Path(input.store).parent,
+        store=lambda wildcards, input: Path(input.metadata).parent,
         defining=defining("quality"),
     message:
         "Shard {wildcards.shard}: fetching pixels"

@@ -5,10 +5,10 @@ rule create_store:
     input:
         locations=ancient(rules.locations.output),
     output:
-        update(f"{STORE}/zarr.json"),
+        metadata=update(f"{STORE}/zarr.json"),
     params:
         settings=SETTINGS_FILE,
-        store=lambda wildcards, output: Path(output[0]).parent,
+        store=lambda wildcards, output: Path(output.metadata).parent,
         locations=COUNT,
     message:
         "Laying out {params.store} for {params.locations} locations"
@@ -27,17 +27,18 @@ rule create_store:
 
 rule finish_nol:
     input:
+        # not named: Snakemake hashes a named list once for each of its files
+        expand(rules.fetch_pixels.output.ledger, shard=SHARDS),
+        expand(rules.fetch_pixels.output.arrays, shard=SHARDS),
         locations=rules.locations.output,
-        ledgers=expand(rules.fetch_pixels.output.ledger, shard=SHARDS),
-        arrays=expand(rules.fetch_pixels.output.arrays, shard=SHARDS),
-        store=ancient(rules.create_store.output),
+        metadata=ancient(rules.create_store.output.metadata),
     output:
         index=f"{FOLDER}/nol.index.parquet",
         summary=f"{FOLDER}/nol.summary.txt",
     params:
         settings=SETTINGS_FILE,
-        store=lambda wildcards, input: Path(input.store).parent,
-        ledgers=lambda wildcards, input: Path(input.ledgers[0]).parent,
+        store=lambda wildcards, input: Path(input.metadata).parent,
+        ledgers=lambda wildcards, input: Path(input[0]).parent,
     message:
         "Indexing {params.store}"
     log:
@@ -57,11 +58,11 @@ rule finish_nol:
 rule nol_statistics:
     input:
         index=rules.finish_nol.output.index,
-        store=ancient(rules.create_store.output),
+        metadata=ancient(rules.create_store.output.metadata),
     output:
         f"{FOLDER}/nol.statistics.json",
     params:
-        store=lambda wildcards, input: Path(input.store).parent,
+        store=lambda wildcards, input: Path(input.metadata).parent,
     message:
         "Band statistics and class counts of {params.store}"
     log:
@@ -81,7 +82,7 @@ rule nol_statistics:
 rule build_nol:
     """nol.zarr: Sentinel-1, Sentinel-2 and noisy labels of four seasons"""
     input:
-        rules.finish_nol.input,
+        *rules.finish_nol.input,
         rules.finish_nol.output,
         rules.nol_statistics.output,
     message:
