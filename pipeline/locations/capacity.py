@@ -3,8 +3,10 @@
 import math
 
 import numpy as np
+import shapely
 from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
 
 from pipeline.errors import PipelineError
 from pipeline.locations.land import is_land
@@ -29,9 +31,12 @@ def expected_capacity(area: BaseGeometry, side_m: float, land_share: float) -> i
         side_m: Side of a patch, metres.
         land_share: Share of the area in which centres are accepted.
     """
-    surface, perimeter = Geod(ellps="WGS84").geometry_area_perimeter(area)
-    reach = perimeter * side_m / 2 * 4 / math.pi + side_m**2
-    return max(1, round(JAMMED_SHARE * (abs(surface) * land_share + reach) / side_m**2))
+    ellipsoid = Geod(ellps="WGS84")
+    # The sign of an area, and of the holes in it, follows from the sense of the rings.
+    measured = [ellipsoid.geometry_area_perimeter(orient(part)) for part in shapely.get_parts(area)]
+    surface, perimeter = np.sum(measured, axis=0)
+    reach = perimeter * side_m / 2 * 4 / math.pi + len(measured) * side_m**2
+    return max(1, round(JAMMED_SHARE * (surface * land_share + reach) / side_m**2))
 
 
 def check_room(area: BaseGeometry, sampler: Sampler, side_m: float, count: int) -> None:
@@ -45,9 +50,10 @@ def check_room(area: BaseGeometry, sampler: Sampler, side_m: float, count: int) 
     """
     stream = np.random.default_rng(0)
     draws = [sampler.draw(stream) for _ in range(TRIAL_DRAWS)]
-    hits = [place for place in draws if place is not None]
-    land_share = float(np.mean([is_land(*place) for place in hits])) if hits else 1.0
-    expected = expected_capacity(area, side_m, land_share)
+    land = [is_land(*place) for place in draws if place is not None]
+    if not any(land):
+        return  # all sea, or nearly; drawing finds out
+    expected = expected_capacity(area, side_m, float(np.mean(land)))
     if count > 2 * expected:
         raise no_room(expected, side_m, count, sampler)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import shapely
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
@@ -136,7 +137,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     shapes = geopandas.read_parquet(path, columns=[*wanted, "geometry"])
     points = shapes.geometry if shapes.crs is None else shapes.geometry.to_crs("EPSG:4326")
     return pd.DataFrame(shapes.drop(columns="geometry")).assign(
-        lon=points.centroid.x, lat=points.centroid.y
+        lon=shapely.get_x(points.array), lat=shapely.get_y(points.array)
     )
 
 
@@ -151,7 +152,7 @@ def _numbers(path: Path, frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
 def _location_ids(path: Path, frame: pd.DataFrame) -> Sequence[str | None]:
     if "location_id" not in frame:
         return [None] * len(frame)
-    ids = frame["location_id"].astype(str).to_numpy(object)
+    ids = frame["location_id"].fillna("").astype(str).to_numpy(object)
     check_location_ids(path, ids)
     return list(ids)
 

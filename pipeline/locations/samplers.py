@@ -19,7 +19,7 @@ from pipeline.locations.overlap import EARTH_RADIUS_M
 
 SENTINEL2_LATITUDES = -56.0, 82.8
 """Where Sentinel-2 acquires all land, degrees: Cape Horn to north of Greenland.
-Source: ESA Sentinel-2 User Handbook, issue 1 revision 2, section 1.3."""
+Source: https://sentinel.esa.int/web/sentinel/missions/sentinel-2/observation-scenario"""
 
 _PIECE_FILL = 0.5
 """A draw in a piece's bounding box hits the piece at least about this often."""
