@@ -127,7 +127,7 @@ class Client:
         self._refuse_after_fork()
         source = iter(items)
         pending: dict[Future[Answer], Item] = {}
-        pool = ThreadPoolExecutor(self.slots, thread_name_prefix="earth-engine")
+        pool = ThreadPoolExecutor(_threads(self.slots), thread_name_prefix="earth-engine")
         try:
             while True:
                 for item in islice(source, 2 * self.slots - len(pending)):
@@ -182,6 +182,11 @@ class Client:
                 f"this Earth Engine session belongs to process {self._process}; its connections "
                 "cannot be shared: start processes by spawn and open a session in each"
             )
+
+
+def _threads(slots: int) -> int:
+    """A quarter more than slots, so that a slot is used while an answer is being worked on."""
+    return slots + max(1, slots // 4)
 
 
 def _wait_s(state: tenacity.RetryCallState) -> float:

@@ -17,6 +17,7 @@ from pipeline.earthengine.budget import SELECTION
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import (
     PASSING,
+    SERVICE_ERRORS,
     BudgetExhausted,
     EarthEngineFault,
     Fatal,
@@ -122,10 +123,20 @@ def _ask_once(client: Client, places: Sequence[Location], settings: Settings) ->
             for place in places
         ]
 
-    request = partial(ee.data.computeValue, query)
+    request = partial(_compute, query)
     divisible = len(places) > 1
     repeat = (Quota, Transient) if divisible else (*PASSING, TooBig)
     return client.call(request, check, SELECTION, repeat)
+
+
+def _compute(query: ee.FeatureCollection) -> Any:
+    """Send the query; the client fails in its own ways on what is not the JSON it expects."""
+    try:
+        return ee.data.computeValue(query)
+    except SERVICE_ERRORS:  # some of them are ValueErrors too
+        raise
+    except (TypeError, ValueError, KeyError) as error:
+        raise Transient(f"garbled selection answer: {error!r:.200}") from error
 
 
 def _query(
