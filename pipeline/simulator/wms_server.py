@@ -166,6 +166,8 @@ def _configuration(painter: Painter, folder: Path, legend: Path) -> dict[str, An
             "tiles": {
                 "grids": ["webmercator"],
                 "sources": ["painted"],
+                "meta_size": [2, 2],
+                "meta_buffer": 0,  # there is no lettering that a tile could cut
                 "cache": {"type": "file", "directory": str(folder / "tiles")},
             }
         },
