@@ -39,7 +39,8 @@ rule fetch_pixels:
         metadata=ancient(f"{STORE}/zarr.json"),
     output:
         arrays=update([file.as_posix() for file in shard_files(Path(STORE), "{shard}")]),
-        ledger=f"{FOLDER}/shards/{{shard}}.parquet",
+        # kept until replaced: a grown shard takes its earlier locations from the store
+        ledger=update(f"{FOLDER}/shards/{{shard}}.parquet"),
     params:
         settings=SETTINGS_FILE,
         store=lambda wildcards, input: Path(input.metadata).parent,
