@@ -78,9 +78,9 @@ def fetch_tile(
         request=request,
         asked=asked,
     )
-    write_atomically(_path(folder, tile_id, ".png"), answer.body)
+    write_atomically(tile_path(folder, tile_id, ".png"), answer.body)
     text = json.dumps(asdict(record), indent=1) + "\n"
-    write_atomically(_path(folder, tile_id, ".json"), text.encode())
+    write_atomically(tile_path(folder, tile_id, ".json"), text.encode())
     return record
 
 
@@ -104,12 +104,12 @@ def read_fetched(folder: Path, tile_id: str) -> tuple[FetchRecord, NDArray[np.ui
         FileNotFoundError: The tile has not been fetched, or its files do not belong together.
         PipelineError: The tile's id cannot be a file name.
     """
-    record_path = _path(folder, tile_id, ".json")
+    record_path = tile_path(folder, tile_id, ".json")
     values = json.loads(record_path.read_bytes())
     window = values.pop("request")
     request = MapRequest(tuple(window["bounds"]), window["width"], window["height"])
     record = FetchRecord(**values, request=request)
-    body = _path(folder, tile_id, ".png").read_bytes()
+    body = tile_path(folder, tile_id, ".png").read_bytes()
     if hashlib.sha256(body).hexdigest() != record.sha256:
         raise FileNotFoundError(f"{record_path} does not describe the picture beside it")
     return record, read_picture(body)
@@ -130,7 +130,12 @@ def _is_suspicious(picture: NDArray[np.uint8], settings: OsmLanduseSettings) -> 
     return bool(unknown.mean() > settings.unknown_share_max)
 
 
-def _path(folder: Path, tile_id: str, suffix: str) -> Path:
+def tile_path(folder: Path, tile_id: str, suffix: str) -> Path:
+    """The file of a tile in a folder.
+
+    Raises:
+        PipelineError: The tile's id cannot be a file name.
+    """
     if not _TILE_ID.fullmatch(tile_id):
         raise PipelineError(
             f"tile id {tile_id!r} cannot be a file name; use letters, digits, '_', '-' and '.'"
