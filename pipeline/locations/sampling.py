@@ -40,7 +40,7 @@ PIXEL_M = 10.0
 MAX_BLOCKED = 2_000
 """A region counts as full when so many draws in a row landed on patches already taken."""
 
-MAX_MISSED = 200_000
+MAX_MISSED = 100_000
 """A region counts as without land when so many draws in a row landed outside it or in the sea."""
 
 ID_DIGITS = 7

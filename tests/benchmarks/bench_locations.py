@@ -5,6 +5,7 @@ measured in a process of its own, on one core.
 """
 
 import argparse
+import logging
 import resource
 import subprocess
 import sys
@@ -18,12 +19,22 @@ from pipeline.locations.sampling import draw_locations
 from pipeline.locations.table import read_shard, write_locations
 from pipeline.settings import validate_settings
 
+RATE_LIMIT = 2_000
+"""Locations a second: 250,000 in about two minutes."""
+
+PEAK_LIMIT_MB = 1_000
+SHARD_LIMIT_MS = 200
+
 SAMPLERS = ("cities", "land", "area", "points")
 SOUTH_AMERICA = "POLYGON ((-80 -35, -35 -35, -35 5, -80 5, -80 -35))"
 
 
-def measure(sampler: str, count: int, folder: Path) -> None:
-    """Choose locations, write their table, read one shard; print rate, times and peak memory."""
+def measure(sampler: str, count: int, folder: Path) -> bool:
+    """Choose locations, write their table, read one shard; print what it took beside the limits.
+
+    Returns:
+        Whether everything stayed within its limit.
+    """
     options = {"sampler": sampler, "count": count}
     if sampler == "area":
         options["area"] = SOUTH_AMERICA
@@ -39,9 +50,12 @@ def measure(sampler: str, count: int, folder: Path) -> None:
     shard_ms = 1e3 * (time.perf_counter() - start)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(
-        f"{sampler:8} {written:8,} locations {seconds:6.1f} s {written / seconds:7,.0f} /s "
-        f"peak {peak_mb:5.0f} MB  table {path.stat().st_size / 1e6:5.0f} MB  shard {shard_ms:4.0f} ms"
+        f"{sampler:7} {written:,} locations, {seconds:.1f} s: {written / seconds:,.0f} a second "
+        f"(at least {RATE_LIMIT:,}), peak {peak_mb:.0f} MB (below {PEAK_LIMIT_MB:,}), "
+        f"a shard read in {shard_ms:.0f} ms (below {SHARD_LIMIT_MS})"
     )
+    slow = written / seconds < RATE_LIMIT or shard_ms >= SHARD_LIMIT_MS
+    return not slow and peak_mb < PEAK_LIMIT_MB
 
 
 def random_points(path: Path, count: int) -> Path:
@@ -59,14 +73,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=25_000)
     parser.add_argument("--sampler", choices=SAMPLERS, help="measure this one, in this process")
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
     if arguments.sampler:
         with tempfile.TemporaryDirectory() as folder:
-            measure(arguments.sampler, arguments.count, Path(folder))
-        return
+            within = measure(arguments.sampler, arguments.count, Path(folder))
+        sys.exit(0 if within else 1)
+    beyond = []
     for sampler in SAMPLERS:
         command = [sys.executable, "-m", "tests.benchmarks.bench_locations"]
         command += ["--count", str(arguments.count), "--sampler", sampler]
-        subprocess.run(command, check=True)
+        if subprocess.run(command, check=False).returncode:
+            beyond.append(sampler)
+    if beyond:
+        sys.exit(f"error: {', '.join(beyond)} failed or went beyond a limit")
 
 
 if __name__ == "__main__":

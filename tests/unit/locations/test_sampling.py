@@ -107,6 +107,13 @@ def test_an_area_in_the_sea_is_refused(location_settings, count):
         drawn(location_settings({"sampler": "area", "area": atlantic, "count": count}))
 
 
+def test_small_islands_hold_a_patch_each_and_more(location_settings):
+    # The Maldives: hardly any land, but a patch needs no more than its centre on it.
+    maldives = "POLYGON ((72 -1, 74 -1, 74 7.5, 72 7.5, 72 -1))"
+    locations = drawn(location_settings({"sampler": "area", "area": maldives, "count": 60}))
+    assert len(locations) == 60
+
+
 def test_an_area_at_the_pole_is_refused(location_settings):
     pole = "POLYGON ((0 -89, 10 -89, 10 -81, 0 -81, 0 -89))"
     with pytest.raises(PipelineError, match=r"beyond -80\.\.84"):
