@@ -7,6 +7,7 @@ was not.
 
 import argparse
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,10 +74,6 @@ def finish_store(
     require_same_dataset(store, settings)
     if not locations.is_file():
         raise PipelineError(f"{locations} does not exist; run the step locations first")
-    for folder in (store, ledgers):
-        remove_partial_files(folder)
-    for leftover in index.parent.glob(f".{index.name}.*{PARTIAL_SUFFIX}"):
-        leftover.unlink()
     columns = {
         array.name: np.asarray(_open(store, array)[...]) for array in (*RECORD_ARRAYS, VALID)
     }
@@ -90,6 +87,7 @@ def finish_store(
             writer.append(SampleRows(shard.places, outcomes, label_counts))
             counts.update(_outcome(outcomes, sample) for sample in outcomes.samples)
         _write_columns(store, columns)
+    _remove_leftovers(settings, store, ledgers, index)
     return summary_text(str((read_attributes(store) or {})["title"]), counts)
 
 
@@ -191,6 +189,15 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove_leftovers(settings: Settings, store: Path, ledgers: Path, index: Path) -> None:
+    """Delete what killed jobs left behind; every shard is committed, so nobody needs it."""
+    for folder in (store, ledgers):
+        remove_partial_files(folder)
+    for leftover in index.parent.glob(f".{index.name}.*{PARTIAL_SUFFIX}"):
+        leftover.unlink()
+    shutil.rmtree(settings.folder / "staging", ignore_errors=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

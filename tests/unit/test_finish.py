@@ -156,8 +156,12 @@ def test_finishing_twice_changes_nothing_and_removes_leftovers(dataset):
     dataset.finish()
     before = dataset.digests()
     (dataset.store / "s1" / "c" / "0" / ".0.dead.partial").write_bytes(b"half")
+    staged = dataset.settings.folder / "staging" / "1" / "00000004-0-0123456789abcdef.npz"
+    staged.parent.mkdir(parents=True)
+    staged.write_bytes(b"of an earlier selection")
     dataset.finish()
     assert dataset.digests() == before
+    assert not (dataset.settings.folder / "staging").exists()
 
 
 def test_growth_keeps_earlier_samples_and_equals_a_build_at_once(
