@@ -194,9 +194,8 @@ def _fetch_missing(
     missing = [record for sample in outcomes.samples for record in outcomes.wanted(sample)]
     if not missing:
         return
-    location_count = len({record.sample for record in missing})
-    progress = ShardProgress(shard.number, len(missing), location_count)
-    reported: set[int] = set()
+    unanswered = Counter(record.sample for record in missing)
+    progress = ShardProgress(shard.number, len(missing), len(unanswered))
     with open_source() as source, progress:
 
         def attempt(record: SeasonRecord) -> Attempt | None:
@@ -210,10 +209,10 @@ def _fetch_missing(
             result = future.result()
             if result is None:
                 progress.season_skipped()
-                continue
-            progress.season_fetched(record.location_id, result.seconds)
-            if not outcomes.wanted(record.sample) and record.sample not in reported:
-                reported.add(record.sample)
+            else:
+                progress.season_fetched(record.location_id, result.seconds)
+            unanswered[record.sample] -= 1
+            if not unanswered[record.sample]:
                 progress.location_finished(record.location_id, _word(outcomes, record.sample))
 
 
