@@ -295,6 +295,6 @@ def _footprint(bands: Iterable[SceneBand], epsg: int, where: str) -> BaseGeometr
 def _extent(band: SceneBand) -> BaseGeometry:
     """The band's rectangle in its CRS with a margin of a part of its pixels."""
     margin = _FOOTPRINT_MARGIN_PIXELS
-    first = band.transform * (-margin, -margin)
-    last = band.transform * (band.width + margin, band.height + margin)
+    first = band.transform @ (-margin, -margin)
+    last = band.transform @ (band.width + margin, band.height + margin)
     return box(*np.minimum(first, last), *np.maximum(first, last))

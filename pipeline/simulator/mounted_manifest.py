@@ -15,8 +15,10 @@
 ``file`` is a GeoTIFF with one or more bands, a folder with one GeoTIFF per band named after it, or
 an object ``{band: file}``. ``bands`` names the bands of a single file; without it they are the
 file's band descriptions, ``B01`` to ``B09`` written ``B1`` to ``B9`` as in Earth Engine. ``nodata``
-is needed only where the file does not declare it. ``scenes.csv`` has the same columns, the bands
-separated by spaces, and every further column is a property, read as JSON where it is JSON.
+is needed only where the file does not declare it. Paths are relative to the folder.
+
+``scenes.csv`` has the same columns, the bands separated by spaces, and every further column is a
+property, read as JSON where it is JSON.
 """
 
 import csv
@@ -185,10 +187,11 @@ def _file(name: str, where: str, folder: Path) -> Path:
 
 
 def _inside(name: str, where: str, folder: Path) -> Path:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    """A path below the folder; links that lie in it are followed."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts:
         raise PipelineError(f"{where}: the file '{name}' lies outside the folder {folder}")
-    return path
+    return folder / path
 
 
 def _band_names(given: Any, where: str) -> tuple[str, ...] | None:

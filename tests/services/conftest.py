@@ -1,7 +1,7 @@
 """A running simulated Earth Engine, and the real client pointed at it."""
 
-import os
 import socket
+import time
 from contextlib import contextmanager
 
 import ee
@@ -18,12 +18,16 @@ PROJECT = "offline-test"
 @pytest.fixture(scope="session", autouse=True)
 def loopback_only():
     """Keep `ee.Initialize` from waiting for a proxy or for a host that cannot be reached."""
-    os.environ["no_proxy"] = "127.0.0.1,localhost,storage.googleapis.com"
-    socket.setdefaulttimeout(60)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("no_proxy", "127.0.0.1,localhost,storage.googleapis.com")
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(60)
+        yield
+        socket.setdefaulttimeout(before)
 
 
 @contextmanager
-def client_of(server):
+def _client_of(server):
     """The `ee` module initialised to a server, without retries of its own."""
     ee.Reset()
     ee.Initialize(credentials=AnonymousCredentials(), url=server.url, project=PROJECT)
@@ -32,6 +36,12 @@ def client_of(server):
         yield ee
     finally:
         ee.Reset()
+
+
+@pytest.fixture(scope="session")
+def client_of():
+    """A context manager: the real client, initialised to the server it is given."""
+    return _client_of
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +58,12 @@ def simulated_earth_engine(_running_server):
     _running_server.latency_s = 0.0
     _running_server.max_concurrent = None
     _running_server.restricted = False
+    while _running_server.in_flight_log and _running_server.in_flight_log[-1][1]:
+        time.sleep(0.01)  # a test has left a request behind
 
 
 @pytest.fixture
 def ee_client(simulated_earth_engine):
     """The real client, initialised to `simulated_earth_engine`."""
-    with client_of(simulated_earth_engine) as client:
+    with _client_of(simulated_earth_engine) as client:
         yield client

@@ -70,7 +70,7 @@ def _sampled(band: Band, region: Geometry, default: float | None) -> NDArray[Any
 def _covering_window(region: Geometry, projection: Projection) -> tuple[int, int, int, int]:
     """Rows and columns of a band's grid that a region's bounding box touches."""
     left, bottom, right, top = region.in_crs(projection.epsg).bounds
-    first, last = ~projection.transform * (left, top), ~projection.transform * (right, bottom)
+    first, last = ~projection.transform @ (left, top), ~projection.transform @ (right, bottom)
     (col_start, row_start), (col_stop, row_stop) = (
         (math.floor(min(a, b) + _PIXEL_TOLERANCE) for a, b in zip(first, last, strict=True)),
         (math.ceil(max(a, b) - _PIXEL_TOLERANCE) for a, b in zip(first, last, strict=True)),
