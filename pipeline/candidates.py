@@ -13,7 +13,7 @@ class OpticalScene:
         time: Sensing start, UTC milliseconds since 1970.
         cloud_cover: CLOUDY_PIXEL_PERCENTAGE.
         mgrs_tile: E.g. ``33UUP``.
-        processing_baseline: E.g. ``02.09``.
+        processing_baseline: E.g. ``02.09``; empty if the archive does not say.
     """
 
     index: str
@@ -30,8 +30,8 @@ class RadarScene:
     Attributes:
         index: ``system:index``.
         time: Sensing start, UTC milliseconds since 1970.
-        orbit_pass: ``ASCENDING`` or ``DESCENDING``.
-        relative_orbit: 1 to 175.
+        orbit_pass: ``ASCENDING`` or ``DESCENDING``; empty if the archive does not say.
+        relative_orbit: 1 to 175; 0 if the archive does not say.
     """
 
     index: str

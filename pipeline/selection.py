@@ -16,7 +16,7 @@ from typing import Literal
 
 from pipeline.candidates import OpticalScene, RadarScene, SeasonCandidates
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import EarthEngineFault
+from pipeline.earthengine.errors import BudgetExhausted, EarthEngineFault
 from pipeline.earthengine.queries import search_window, select_candidates
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
@@ -231,10 +231,11 @@ def _fingerprint(locations: Sequence[Location], settings: Settings) -> str:
 def _explain(faults: Sequence[EarthEngineFault], total: int) -> str:
     reasons = Counter(fault.reason.value for fault in faults)
     counted = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
-    return (
-        f"{len(faults)} of {total} locations could not be asked ({counted}; the last answer was: "
-        f"{faults[-1]}); run the same command again"
-    )
+    head = f"{len(faults)} of {total} locations could not be asked ({counted})"
+    for fault in faults:
+        if isinstance(fault, BudgetExhausted):
+            return f"{head}; {fault}"
+    return f"{head}; the last answer was: {faults[-1]}; run the same command again"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the native values back, unchanged.
 """
 
 import io
+import logging
 import re
 from functools import partial
 from typing import Any
@@ -38,6 +39,8 @@ _S1_UNITS_PER_DB = 100
 _INDEX = re.compile(r"[A-Za-z0-9_.-]+")
 _LARGEST_HEADER_BYTES = 10_000
 """Of an NPY answer; numpy's own limit when it reads files it does not trust."""
+
+_log = logging.getLogger(__name__)
 
 
 def fetch_season(client: Client, record: SeasonRecord, grid: PatchGrid) -> SeasonPixels:
@@ -123,15 +126,22 @@ def _fetch_bands(
         image: What to compute.
         names: Its bands.
         grid: 10 m pixels.
-        nested: Every block of a 20 m or 60 m band must be constant.
+        nested: Every block of a 20 m or 60 m band should be constant. An answer where one is not
+            is asked for again; the same answer twice is no garbage, but a scene off the lattice,
+            such as one that was resampled before it was mounted.
     """
     request = {"expression": image, "fileFormat": "NPY", "grid": request_grid(grid)}
+    doubted: list[Any] = []
 
     def check(answer: Any) -> dict[str, NDArray[Any]]:
         pixels = _read_npy(answer, grid.shape, names)
         bands = {name: pixels[name] for name in names}
-        if nested:
-            _check_blocks(bands)
+        varying = _varying_band(bands) if nested else None
+        if varying and answer not in doubted:
+            doubted.append(answer)
+            raise Transient(f"garbled pixels: {varying} varies within its own pixels")
+        if varying:
+            _log.warning("%s varies within its own pixels; taking the nearest values", varying)
         return bands
 
     divisible = names == _BANDS
@@ -159,16 +169,13 @@ def _read_npy(answer: Any, shape: tuple[int, int], names: tuple[str, ...]) -> ND
     return np.frombuffer(body, dtype).reshape(shape)
 
 
-def _check_blocks(bands: dict[str, NDArray[Any]]) -> None:
-    """Make sure that the coarse bands are what the grid promises: constant in every block.
-
-    Raises:
-        Transient: A block is not constant.
-    """
+def _varying_band(bands: dict[str, NDArray[Any]]) -> str | None:
+    """The first coarse band that is not constant in every block, as the grid promises; or None."""
     for array, factor in _COARSE.items():
         for band in bands_of(array):
             if band.name in bands and not _blocks_equal(bands[band.name], factor):
-                raise Transient(f"garbled pixels: {band.name} varies within {10 * factor} m")
+                return band.name
+    return None
 
 
 def _blocks_equal(layer: NDArray[Any], factor: int) -> bool:

@@ -18,7 +18,6 @@ from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import (
     PASSING,
     SERVICE_ERRORS,
-    BudgetExhausted,
     EarthEngineFault,
     Fatal,
     Missing,
@@ -40,19 +39,9 @@ DW_COLLECTION = "GOOGLE/DYNAMICWORLD/V1"
 CANDIDATES_PER_SEASON = 8
 """Newest scenes told per sensor; enough to find a Dynamic World twin, which one in five lacks."""
 
-_S2_PROPERTIES = (
-    "system:index",
-    "system:time_start",
-    "CLOUDY_PIXEL_PERCENTAGE",
-    "MGRS_TILE",
-    "PROCESSING_BASELINE",
-)
-_S1_PROPERTIES = (
-    "system:index",
-    "system:time_start",
-    "orbitProperties_pass",
-    "relativeOrbitNumber_start",
-)
+_INDEX, _TIME = "system:index", "system:time_start"
+_CLOUD, _TILE, _BASELINE = "CLOUDY_PIXEL_PERCENTAGE", "MGRS_TILE", "PROCESSING_BASELINE"
+_PASS, _ORBIT = "orbitProperties_pass", "relativeOrbitNumber_start"
 
 Window = tuple[dt.date, dt.date]
 Answer = tuple[Location, list[SeasonCandidates] | EarthEngineFault]
@@ -70,11 +59,10 @@ def select_candidates(
 
     Yields:
         In the order the answers come: a place and its candidates, one per season; or the fault
-        that kept us from finding out (`Quota`, `Transient`, `TimedOut`, `TooBig`).
+        that kept us from finding out (any but `Missing`).
 
     Raises:
         Fatal: The service refuses; nothing more would be answered.
-        BudgetExhausted: The budget of the build is used up.
     """
     batches = _batches(locations, settings.earthengine.selection_batch)
     ask = partial(_ask, client, settings=settings)
@@ -95,7 +83,7 @@ def _ask(client: Client, places: Sequence[Location], settings: Settings) -> list
     """Ask for one batch; where it is too much at once, for its halves."""
     try:
         return _ask_once(client, places, settings)
-    except (Fatal, BudgetExhausted):
+    except Fatal:
         raise
     except Missing as fault:
         raise Fatal(f"a collection is not in the archive: {fault}", fault.status) from fault
@@ -183,7 +171,7 @@ def _season_query(
     holds_patch = ee.Filter.contains(leftField=".geo", rightValue=patch)
     polarisations = "transmitterReceiverPolarisation"
     optical = near(S2_COLLECTION).filter(holds_patch)
-    clear = optical.filter(ee.Filter.lt("CLOUDY_PIXEL_PERCENTAGE", cloud_cover_max))
+    clear = optical.filter(ee.Filter.lt(_CLOUD, cloud_cover_max))
     radar = (
         near(S1_COLLECTION)
         .filter(ee.Filter.eq("instrumentMode", "IW"))
@@ -195,22 +183,26 @@ def _season_query(
         {
             "optical_count": optical.size(),
             "clear_count": clear.size(),
-            "optical": _newest(clear, _S2_PROPERTIES),
+            "optical": _newest(clear, _TIME, _CLOUD, _TILE),
+            "baselines": _newest(clear, _BASELINE),
             "radar_count": radar.size(),
-            "radar": _newest(radar, _S1_PROPERTIES),
-            "labels": near(DW_COLLECTION).aggregate_array("system:index"),
+            "radar": _newest(radar, _TIME),
+            "passes": _newest(radar, _PASS),
+            "orbits": _newest(radar, _ORBIT),
+            "labels": near(DW_COLLECTION).aggregate_array(_INDEX),
         }
     )
 
 
-def _newest(scenes: ee.ImageCollection, properties: tuple[str, ...]) -> ee.ComputedObject:
-    """Rows of metadata, newest first.
+def _newest(scenes: ee.ImageCollection, *properties: str) -> ee.ComputedObject:
+    """Rows of index and properties, newest first; a scene that lacks one of them has no row.
 
-    `reduceColumns` and not several `aggregate_array`, which drop nulls and fall out of step.
+    What only describes a scene is therefore asked for in rows of its own. Every row begins with
+    the index: several `aggregate_array` would drop nulls and fall out of step.
     """
-    newest = scenes.limit(CANDIDATES_PER_SEASON, "system:time_start", False)
-    rows = newest.reduceColumns(ee.Reducer.toList(len(properties)), list(properties))
-    return rows.get("list")
+    columns = [_INDEX, *properties]
+    newest = scenes.limit(CANDIDATES_PER_SEASON, _TIME, False)
+    return newest.reduceColumns(ee.Reducer.toList(len(columns)), columns).get("list")
 
 
 def _features_by_id(answer: Any) -> dict[str, dict[str, Any]]:
@@ -234,16 +226,17 @@ def _read_seasons(
 
 
 def _read_season(answer: dict[str, Any], window: Window) -> SeasonCandidates:
+    baselines, passes, orbits = (dict(answer[key]) for key in ("baselines", "passes", "orbits"))
     optical = tuple(
-        OpticalScene(str(index), int(time), float(cloud), str(tile), str(baseline))
-        for index, time, cloud, tile, baseline in answer["optical"]
+        OpticalScene(str(index), int(time), float(cloud), str(tile), str(baselines.get(index, "")))
+        for index, time, cloud, tile in answer["optical"]
     )
     radar = tuple(
-        RadarScene(str(index), int(time), str(orbit_pass), int(orbit))
-        for index, time, orbit_pass, orbit in answer["radar"]
+        RadarScene(str(index), int(time), str(passes.get(index, "")), int(orbits.get(index, 0)))
+        for index, time in answer["radar"]
     )
     for rows, count in ((optical, answer["clear_count"]), (radar, answer["radar_count"])):
-        # A row with a missing property is dropped by the server: not the same as no scene.
+        # A scene without time, cloud cover or tile has no row: not the same as no scene.
         if len(rows) != min(int(count), CANDIDATES_PER_SEASON):
             raise ValueError(f"{count} scenes, but metadata of {len(rows)}")
     labels = frozenset(str(index) for index in answer["labels"])

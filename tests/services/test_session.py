@@ -172,12 +172,13 @@ def test_a_project_that_may_not(tmp_path):
 
 
 def test_the_surroundings_are_left_as_they_were(tmp_path, monkeypatch):
+    timeout = socket.getdefaulttimeout()
     monkeypatch.setenv("no_proxy", "intranet")
     monkeypatch.delenv("NO_PROXY", raising=False)
     refusal(settings(tmp_path, service=f"http://127.0.0.1:{free_port()}"))
     assert os.environ["no_proxy"] == "intranet"
     assert "NO_PROXY" not in os.environ
-    assert socket.getdefaulttimeout() is None
+    assert socket.getdefaulttimeout() == timeout
 
 
 def free_port():
