@@ -1,7 +1,7 @@
 """From a stored picture to the labels of a tile, offline and repeatable.
 
 Three steps keep every class that was painted and invent none: a pixel counts only if its colour is
-within a limit of a legend colour and two pixels wide (edges blended by the server fall out), the
+within a limit of a legend colour and no blended edge (which is one pixel wide and falls out), the
 picture is sampled by nearest on a grid four times finer than the tile's, and each tile pixel takes
 the majority of its 16 samples. Colours between the legend's are reported: a solid block of one is a
 class we do not know.
@@ -138,22 +138,38 @@ def classify_colours(picture: NDArray[np.uint8], colour_limit: int) -> NDArray[n
 
 
 def without_hairlines(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mark as unknown what is nowhere two pixels wide.
+    """Mark as unknown what is one pixel wide and lies directly beside another class.
 
     A blended edge is one pixel wide, and its colour may happen to lie near that of a third class:
-    that is the one way in which a class that was not there could come in. A pixel counts if it
-    belongs to a 2 x 2 block of its id; straight edges in any direction are left as they are.
+    that is the one way in which a class that was not there could come in. Such a pixel touches one
+    of the classes it blends. What is really there is at least two pixels wide, or thin between
+    blends of its own; straight edges in any direction are left as they are.
 
     Args:
         ids: (rows, columns) uint8, from `classify_colours`.
     """
+    thin = ~_in_blocks(ids)
+    surrounded = np.pad(ids, 1, mode="edge")
+    beside_another = np.zeros(ids.shape, bool)
+    for neighbour in (
+        surrounded[:-2, 1:-1],
+        surrounded[2:, 1:-1],
+        surrounded[1:-1, :-2],
+        surrounded[1:-1, 2:],
+    ):
+        beside_another |= (neighbour != ids) & (neighbour != UNKNOWN)
+    return np.where(thin & beside_another, UNKNOWN, ids).astype(np.uint8)
+
+
+def _in_blocks(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which pixels belong to a 2 x 2 block of their id."""
     corner = ids[:-1, :-1]
     block = (corner == ids[1:, :-1]) & (corner == ids[:-1, 1:]) & (corner == ids[1:, 1:])
-    wide = np.zeros(ids.shape, bool)
+    inside = np.zeros(ids.shape, bool)
     for rows in (slice(None, -1), slice(1, None)):
         for columns in (slice(None, -1), slice(1, None)):
-            wide[rows, columns] |= block
-    return np.where(wide, ids, UNKNOWN).astype(np.uint8)
+            inside[rows, columns] |= block
+    return inside
 
 
 def solid_unknown_colours(picture: NDArray[np.uint8], ids: NDArray[np.uint8]) -> tuple[Rgb, ...]:

@@ -25,16 +25,27 @@ CLASSES = len(load_legend("osm_landuse"))
 _SUBPIXELS = 10
 _NEARBY_PIXELS = 2
 _EDGE_M = 150.0
+KINDS = (
+    "line up to 15 m",
+    "line above 15 m",
+    "small object up to 15 m",
+    "small object above 15 m",
+)
 _UNMAPPED = 8
+
+
+Drawn = tuple[BaseGeometry, int, str]
+"""Outline, class id, kind."""
 
 
 @dataclass(frozen=True)
 class LandUse:
-    """Polygons of one tile in its UTM zone, later ones on top."""
+    """Polygons of one tile in its UTM zone, later ones on top; ``kinds`` says what each is."""
 
     grid: PatchGrid
     polygons: list[BaseGeometry]
     ids: list[int]
+    kinds: list[str]
 
     def mercator_polygons(self) -> list[BaseGeometry]:
         transformer = Transformer.from_crs(self.grid.epsg, 3857, always_xy=True)
@@ -48,20 +59,18 @@ def land_use(grid: PatchGrid, seed: int) -> LandUse:
     """Per tile of 510 pixels about 1,950 polygons: parcels, 900 small objects, 40 lines."""
     random = np.random.default_rng(seed)
     share = grid.height * grid.width / 510**2
-    parcels = _parcels(grid, random, share)
-    small = [(_rectangle(grid, random), _any_class(random)) for _ in range(round(900 * share))]
-    lines = [(_line(grid, random), _any_class(random)) for _ in range(round(40 * share))]
-    drawn = [(shape, number) for shape, number in parcels + small + lines if not shape.is_empty]
-    return LandUse(grid, [shape for shape, _ in drawn], [number for _, number in drawn])
+    drawn = _parcels(grid, random, share)
+    drawn += [_small_object(grid, random) for _ in range(round(900 * share))]
+    drawn += [_line(grid, random) for _ in range(round(40 * share))]
+    shapes, ids, kinds = zip(*(one for one in drawn if not one[0].is_empty), strict=True)
+    return LandUse(grid, list(shapes), list(ids), list(kinds))
 
 
 def _any_class(random: np.random.Generator) -> int:
     return int(random.integers(CLASSES))
 
 
-def _parcels(
-    grid: PatchGrid, random: np.random.Generator, share: float
-) -> list[tuple[BaseGeometry, int]]:
+def _parcels(grid: PatchGrid, random: np.random.Generator, share: float) -> list[Drawn]:
     """Voronoi cells, some shrunk by a lane; neighbourhoods share a class or are unmapped."""
     left, bottom, right, top = grid.bounds
     box = ((left - 300, bottom - 300), (right + 300, top + 300))
@@ -75,7 +84,7 @@ def _parcels(
         if random.random() < 0.2:
             number = int(random.integers(-_UNMAPPED, CLASSES))
         if number >= 0:
-            drawn.append((_shrunk(cell, random), number))
+            drawn.append((_shrunk(cell, random), number, "parcel"))
     return drawn
 
 
@@ -83,21 +92,25 @@ def _shrunk(cell: BaseGeometry, random: np.random.Generator) -> BaseGeometry:
     return cell.buffer(-random.uniform(3, 12)) if random.random() < 0.3 else cell
 
 
-def _rectangle(grid: PatchGrid, random: np.random.Generator) -> BaseGeometry:
+def _small_object(grid: PatchGrid, random: np.random.Generator) -> Drawn:
     left, bottom, right, top = grid.bounds
     x, y = random.uniform(left, right), random.uniform(bottom, top)
     width, height = random.uniform(4, 30, 2)
     box = shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     turn = random.uniform(0, np.pi / 2)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return shapely.transform(box, lambda xy: (xy - (x, y)) @ matrix.T + (x, y))
+    turned = shapely.transform(box, lambda xy: (xy - (x, y)) @ matrix.T + (x, y))
+    kind = "small object up to 15 m" if max(width, height) <= 15 else "small object above 15 m"
+    return turned, _any_class(random), kind
 
 
-def _line(grid: PatchGrid, random: np.random.Generator) -> BaseGeometry:
+def _line(grid: PatchGrid, random: np.random.Generator) -> Drawn:
     left, bottom, right, top = grid.bounds
     start = random.uniform((left, bottom), (right, top))
     steps = random.normal(0, 400, (2, 2)).cumsum(axis=0)
-    return shapely.LineString([start, *(start + steps)]).buffer(random.uniform(2, 15))
+    width = random.uniform(4, 30)
+    line = shapely.LineString([start, *(start + steps)]).buffer(width / 2)
+    return line, _any_class(random), "line up to 15 m" if width <= 15 else "line above 15 m"
 
 
 @dataclass(frozen=True)
@@ -156,3 +169,17 @@ def compare(label: NDArray[np.uint8], truth: Truth) -> Figures:
         recall=float(right.sum() / true.sum()),
         invented=float(invented.sum() / max(1, labelled.sum())),
     )
+
+
+def recall_by_kind(label: NDArray[np.uint8], truth: Truth, scene: LandUse) -> dict[str, float]:
+    """Recall over the pixels whose centre lies on an object of each of `KINDS`."""
+    grid = scene.grid
+    number = np.full(grid.shape, -1, np.int32)
+    numbered = zip(scene.polygons, range(len(scene.polygons)), strict=True)
+    features.rasterize(numbered, out=number, transform=grid.transform)
+    on_top = np.array(scene.ids)[number] == truth.label
+    return {
+        kind: float((label == truth.label)[place].mean())
+        for kind in KINDS
+        if (place := (number >= 0) & on_top & (np.array(scene.kinds)[number] == kind)).any()
+    }
