@@ -4,6 +4,7 @@ Prints what a person wants to know first and writes pictures of samples beside t
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def find_sample(store: xr.Dataset, location_id: str) -> int:
     Raises:
         PipelineError: No such id, or its sample was rejected.
     """
-    found = np.flatnonzero(store["id"].values.astype(str) == location_id)
+    found = np.flatnonzero(store["id"].values == location_id)
     if found.size == 0:
         raise PipelineError(f"no location {location_id!r} in this store")
     index = int(found[0])
@@ -66,9 +67,8 @@ def find_sample(store: xr.Dataset, location_id: str) -> int:
 
 def _facts(store: xr.Dataset, path: Path) -> list[tuple[str, str]]:
     valid = store["valid"].values.astype(bool)
-    splits = store["split"].values.astype(str)[valid]
-    names, counts = np.unique(splits, return_counts=True)
-    by_split = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+    splits = Counter(store["split"].values[valid].tolist())
+    by_split = ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))
     arrays = ", ".join(
         f"{name} {tuple(array.sizes.values())}"
         for name, array in store.data_vars.items()

@@ -306,16 +306,18 @@ def _json_bytes(document: Any) -> bytes:
 
 
 def main() -> None:
-    """Command line of ``python -m pipeline.store.create``."""
+    """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
     parser.add_argument("--count", type=int, required=True, help="locations, kept or not")
     parser.add_argument("--store", type=Path, required=True, help="the store to make")
+    parser.add_argument("--record", type=Path, required=True, help="where to note that it is made")
     arguments = parser.parse_args()
-    run_step(
-        lambda: create_store(arguments.store, load_settings(arguments.settings), arguments.count)
-    )
+    settings = load_settings(arguments.settings)
+    create_store(arguments.store, settings, arguments.count)
+    record = {"dataset_hash": settings.dataset_hash(), "samples": arguments.count}
+    write_atomically(arguments.record, _json_bytes(record))
 
 
 if __name__ == "__main__":
-    main()
+    run_step(main)

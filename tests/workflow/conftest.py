@@ -47,7 +47,7 @@ class Workflow:
         configfile.write_text(yaml.safe_dump(self.configuration))
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
         where = ["--directory", str(self.directory), "--configfile", str(configfile)]
-        return [*snakemake, *where, "--cores", str(cores), "--", *arguments]
+        return [*snakemake, *where, "--cores", str(cores), *arguments]
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

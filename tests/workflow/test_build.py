@@ -23,7 +23,7 @@ def test_store_opens_with_xarray_alone_and_holds_pixels(finished):
 def test_store_and_log_say_that_it_is_simulated(finished):
     attributes = xr.open_zarr(finished.store).attrs
     assert attributes["simulated"]
-    assert "imulated" in attributes["title"]
+    assert "SIMULATED" in attributes["title"]
     logs = [log.read_text() for log in finished.folder.glob("logs/**/*.log")]
     assert any("simulated" in log.lower() for log in logs)
 

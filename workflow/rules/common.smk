@@ -41,9 +41,28 @@ def defining(*sections):
     return {section: SETTINGS.defining()[section] for section in sections}
 
 
-def locations_in(shard):
-    """How many locations a shard holds; the last one may grow when more are asked for."""
-    return min(COUNT - int(shard) * SHARD_SIZE, SHARD_SIZE)
+def count_covering(shard):
+    """Which list of locations a shard is made from: an earlier one as long as it is in there whole.
+
+    So a dataset that grows runs the new shards, and the last one of before if that was not full.
+    """
+    needed = min(COUNT, (int(shard) + 1) * SHARD_SIZE)
+    return min((count for count in EARLIER_COUNTS if count >= needed), default=COUNT)
+
+
+def locations_of(wildcards):
+    """The list of locations of a shard."""
+    return f"{FOLDER}/locations/{count_covering(wildcards.shard)}.parquet"
+
+
+def layout_of(wildcards):
+    """The record that the store has room for a shard."""
+    return f"{FOLDER}/layout/{count_covering(wildcards.shard)}.json"
+
+
+def store_folder(wildcards):
+    """The Zarr store that shards are written into."""
+    return STORE
 
 
 def write_if_changed(path, text):
@@ -64,6 +83,7 @@ FOLDER = SETTINGS.folder.as_posix()
 SETTINGS_FILE = f"{FOLDER}/settings.yaml"
 STORE = f"{FOLDER}/nol.zarr"
 SHARD_SIZE = SETTINGS.store.shard_size
+EARLIER_COUNTS = [int(file.stem) for file in Path(FOLDER, "locations").glob("*.parquet")]
 SHARDS = range(shard_count(COUNT, SHARD_SIZE))
 
 # Jobs find the Python that Snakemake runs in, and our packages, wherever they are started from.
@@ -86,4 +106,5 @@ write_if_changed(
 
 
 wildcard_constraints:
+    places=r"\d+",
     shard=r"\d+",

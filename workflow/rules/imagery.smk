@@ -1,22 +1,21 @@
 # Which scenes, then their pixels: two jobs per shard, so that the selection of one shard overlaps
 # with the pixels of another. A shard's files are its job's outputs; the ledger is written last.
 
-ONE_JOB = max(1, min(workflow.cores or 1, 4))
-PIXEL_SLOTS = max(1, SETTINGS.earthengine.slots // ONE_JOB)
-SELECTION_SLOTS = max(1, SETTINGS.earthengine.selection_slots // ONE_JOB)
+JOBS_AT_ONCE = max(1, min(workflow.cores or 1, 4))
+PIXEL_SLOTS = max(1, SETTINGS.earthengine.slots // JOBS_AT_ONCE)
+SELECTION_SLOTS = max(1, SETTINGS.earthengine.selection_slots // JOBS_AT_ONCE)
 
 
 rule select_scenes:
     input:
-        locations=ancient(rules.locations.output),
+        locations=locations_of,
     output:
         f"{FOLDER}/selection/{{shard}}.parquet",
     params:
         settings=SETTINGS_FILE,
-        locations=lambda wildcards: locations_in(wildcards.shard),
         defining=defining("seed", "locations", "grid", "seasons", "selection", "source"),
     message:
-        "Shard {wildcards.shard}: choosing scenes for {params.locations} locations"
+        "Shard {wildcards.shard}: choosing scenes"
     log:
         f"{FOLDER}/logs/selection/{{shard}}.log",
     benchmark:
@@ -34,16 +33,16 @@ rule select_scenes:
 
 rule fetch_pixels:
     input:
-        locations=ancient(rules.locations.output),
+        locations=locations_of,
+        layout=layout_of,
         selection=rules.select_scenes.output,
-        metadata=ancient(f"{STORE}/zarr.json"),
     output:
         arrays=update([file.as_posix() for file in shard_files(Path(STORE), "{shard}")]),
         # kept until replaced: a grown shard takes its earlier locations from the store
         ledger=update(f"{FOLDER}/shards/{{shard}}.parquet"),
     params:
         settings=SETTINGS_FILE,
-        store=lambda wildcards, input: Path(input.metadata).parent,
+        store=store_folder,
         defining=defining("quality"),
     message:
         "Shard {wildcards.shard}: fetching pixels"

@@ -1,19 +1,19 @@
-# Where: draw or read the places, cut them into shards.
+# Where: draw or read the places, cut them into shards. The file is named by how many there are, so
+# that a dataset that grows gets a new list and nothing that was made from the old one is disturbed.
 
 
 rule locations:
     output:
-        f"{FOLDER}/locations.parquet",
+        f"{FOLDER}/locations/{{places}}.parquet",
     params:
         settings=SETTINGS_FILE,
-        locations=COUNT,
         defining=defining("seed", "grid", "locations", "seasons", "store"),
     message:
-        "Choosing {params.locations} locations"
+        "Choosing {wildcards.places} locations"
     log:
-        f"{FOLDER}/logs/locations.log",
+        f"{FOLDER}/logs/locations/{{places}}.log",
     benchmark:
-        f"{FOLDER}/benchmarks/locations.tsv"
+        f"{FOLDER}/benchmarks/locations/{{places}}.tsv"
     resources:
         mem_mb=1000,
     conda:

@@ -3,26 +3,25 @@
 
 rule create_store:
     input:
-        locations=ancient(rules.locations.output),
+        locations=rules.locations.output,
     output:
-        metadata=update(f"{STORE}/zarr.json"),
+        f"{FOLDER}/layout/{{places}}.json",
     params:
         settings=SETTINGS_FILE,
-        store=lambda wildcards, output: Path(output.metadata).parent,
-        locations=COUNT,
+        store=store_folder,
     message:
-        "Laying out {params.store} for {params.locations} locations"
+        "Laying out {params.store} for {wildcards.places} locations"
     log:
-        f"{FOLDER}/logs/create_store.log",
+        f"{FOLDER}/logs/layout/{{places}}.log",
     benchmark:
-        f"{FOLDER}/benchmarks/create_store.tsv"
+        f"{FOLDER}/benchmarks/layout/{{places}}.tsv"
     resources:
         mem_mb=500,
     conda:
         "../../envs/build.yaml"
     shell:
-        "python -m pipeline.store.create --settings {params.settings} --count {params.locations}"
-        " --store {params.store} 2>&1 | tee {log}"
+        "python -m pipeline.store.create --settings {params.settings} --count {wildcards.places}"
+        " --store {params.store} --record {output} 2>&1 | tee {log}"
 
 
 rule finish_nol:
@@ -30,14 +29,14 @@ rule finish_nol:
         # not named: Snakemake hashes a named list once for each of its files
         expand(rules.fetch_pixels.output.ledger, shard=SHARDS),
         expand(rules.fetch_pixels.output.arrays, shard=SHARDS),
-        locations=rules.locations.output,
-        metadata=ancient(rules.create_store.output.metadata),
+        locations=f"{FOLDER}/locations/{COUNT}.parquet",
+        layout=f"{FOLDER}/layout/{COUNT}.json",
     output:
         index=f"{FOLDER}/nol.index.parquet",
         summary=f"{FOLDER}/nol.summary.txt",
     params:
         settings=SETTINGS_FILE,
-        store=lambda wildcards, input: Path(input.metadata).parent,
+        store=store_folder,
         ledgers=lambda wildcards, input: Path(input[0]).parent,
     message:
         "Indexing {params.store}"
@@ -58,11 +57,10 @@ rule finish_nol:
 rule nol_statistics:
     input:
         index=rules.finish_nol.output.index,
-        metadata=ancient(rules.create_store.output.metadata),
     output:
         f"{FOLDER}/nol.statistics.json",
     params:
-        store=lambda wildcards, input: Path(input.metadata).parent,
+        store=store_folder,
     message:
         "Band statistics and class counts of {params.store}"
     log:
