@@ -61,14 +61,9 @@ def fetch_tile(
         WmsError: The server is gone, refuses, or answers something else.
         PipelineError: The tile's id cannot be a file name.
     """
+    if is_fetched(folder, tile_id, grid, contract, client.settings):
+        return read_fetched(folder, tile_id)[0]
     request = tile_request(grid, contract, client.settings)
-    try:
-        stored, _ = read_fetched(folder, tile_id)
-    except FileNotFoundError:
-        pass
-    else:
-        if stored.request == request:
-            return stored
     answer, asked = _trusted_answer(client, request)
     record = FetchRecord(
         tile_id=tile_id,
@@ -82,6 +77,25 @@ def fetch_tile(
     text = json.dumps(asdict(record), indent=1) + "\n"
     write_atomically(tile_path(folder, tile_id, ".json"), text.encode())
     return record
+
+
+def is_fetched(
+    folder: Path,
+    tile_id: str,
+    grid: PatchGrid,
+    contract: Contract,
+    settings: OsmLanduseSettings,
+) -> bool:
+    """Whether the folder holds the picture of a tile that the settings would ask for.
+
+    Raises:
+        PipelineError: The tile's id cannot be a file name.
+    """
+    try:
+        record, _ = read_fetched(folder, tile_id)
+    except FileNotFoundError:
+        return False
+    return record.request == tile_request(grid, contract, settings)
 
 
 def tile_request(grid: PatchGrid, contract: Contract, settings: OsmLanduseSettings) -> MapRequest:

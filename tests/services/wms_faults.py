@@ -20,6 +20,7 @@ class FaultyWms:
     def __init__(self) -> None:
         self.fault: Fault | None = None
         self.remaining = 0
+        self.requests = 0
         self.maps: list[float] = []
         self.user_agents: set[str] = set()
         self._application: Wsgi | None = None
@@ -33,6 +34,7 @@ class FaultyWms:
 
     def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         assert self._application is not None
+        self.requests += 1
         self.user_agents.add(environ.get("HTTP_USER_AGENT", ""))
         if "GetMap" not in environ["QUERY_STRING"]:
             return self._application(environ, start)
