@@ -5,6 +5,8 @@ does not depend on the window, the order or the process in which it is asked for
 """
 
 import hashlib
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW_64_BITS = 2**64 - 1
+_AXES = np.array([_GOLDEN, _MIX_2, 0xD6E8FEB86659FD93], np.uint64)
+_DEVIATION_OF_NOISE = 0.2003  # of uniform corner values after the fade
 
 
 def stable_hash(*parts: object) -> int:
@@ -58,3 +62,78 @@ def to_unit(hashes: NDArray[np.uint64], field: int = 0) -> NDArray[np.float32]:
 
 def _as_unsigned(values: NDArray[Any]) -> NDArray[np.uint64]:
     return np.asarray(values).astype(np.int64).view(np.uint64)
+
+
+def value_noise(
+    points: NDArray[np.float64], spacings: NDArray[np.float64], salts: NDArray[np.uint64]
+) -> NDArray[np.float32]:
+    """Smooth noise in space, several layers at once.
+
+    Random values on the corners of a cubic lattice, interpolated with the quintic fade of
+    Perlin 2002, "Improving Noise", doi:10.1145/566654.566636.
+
+    Args:
+        points: (3, n) Cartesian coordinates, metres.
+        spacings: (layers,) lattice spacings, metres.
+        salts: (layers,) what makes layers differ.
+
+    Returns:
+        (layers, n), mean 0 and standard deviation 1.
+    """
+    scaled = _turned(points, salts) / spacings[:, None, None]
+    corner = np.floor(scaled)
+    weight = _fade((scaled - corner).astype(np.float32))
+    with np.errstate(over="ignore"):
+        number = corner.astype(np.int64).view(np.uint64) * _AXES[:, None]
+        origin = number.sum(axis=1) + salts[:, None]
+        planes = []
+        for x in (origin, origin + _AXES[0]):
+            lines = []
+            for y in (x, x + _AXES[1]):
+                ends = _corner_value(y), _corner_value(y + _AXES[2])
+                lines.append(_blend(*ends, weight[:, 2]))
+            planes.append(_blend(lines[0], lines[1], weight[:, 1]))
+    return _blend(planes[0], planes[1], weight[:, 0]) * np.float32(1.0 / _DEVIATION_OF_NOISE)
+
+
+def _turned(points: NDArray[np.float64], salts: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Points rotated differently for each layer, so that lattices do not show; (layers, 3, n)."""
+    x, y, z = points
+    return np.stack([np.stack([a * x + b * y + c * z for a, b, c in _turn(int(s))]) for s in salts])
+
+
+@lru_cache(maxsize=4096)
+def _turn(salt: int) -> tuple[tuple[float, float, float], ...]:
+    """Rows of a random rotation matrix (Shoemake 1992, Graphics Gems III, "Random rotations")."""
+    first, second, third = (uniform("turn", salt, axis) for axis in range(3))
+    inner, outer = math.sqrt(1.0 - first), math.sqrt(first)
+    x, y = inner * math.sin(math.tau * second), inner * math.cos(math.tau * second)
+    z, w = outer * math.sin(math.tau * third), outer * math.cos(math.tau * third)
+    return (
+        (1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w)),
+        (2.0 * (x * y + z * w), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - x * w)),
+        (2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y)),
+    )
+
+
+def _corner_value(key: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Values in [-0.5, 0.5) of lattice corners."""
+    hashed = key ^ (key >> np.uint64(31))
+    hashed *= _MIX_1
+    hashed ^= hashed >> np.uint64(29)
+    hashed *= _MIX_2
+    return (hashed.view(np.int64) >> np.int64(40)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _blend(
+    first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    second -= first
+    second *= weight
+    second += first
+    return second
+
+
+def _fade(fraction: NDArray[np.float32]) -> NDArray[np.float32]:
+    cubic = fraction * fraction * fraction
+    return cubic * (fraction * (fraction * np.float32(6.0) - np.float32(15.0)) + np.float32(10.0))

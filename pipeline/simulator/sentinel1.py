@@ -148,9 +148,7 @@ def scene_of(frame: Frame, pass_number: int, seed: int) -> ProceduralScene | Non
     bands = {name: band_on(name, "float64", origin, 10.0, size) for name in polarisations}
     bands["angle"] = band_on("angle", "float32", origin, 1000.0, size)
     salt = stable_hash(seed, index)
-    painter = backscatter.BackscatterPainter(
-        sensed.date(), seed, salt, frame.descending, outline.bounds
-    )
+    painter = backscatter.BackscatterPainter(sensed.date(), seed, salt, frame.descending, outline)
     return ProceduralScene(
         f"{GRD}/{index}", index, epsg, outline, footprint, properties, bands, painter
     )

@@ -1,13 +1,11 @@
 """Sentinel-2 L1C granules, the Dynamic World images made from them, and the truth beside them."""
 
-import csv
 import datetime
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from importlib.resources import files
 from typing import Any
 
 import shapely
@@ -22,6 +20,7 @@ from pipeline.simulator.noise import stable_hash, uniform
 from pipeline.simulator.orbits import RepeatOrbit, solar_position
 from pipeline.simulator.scene import SceneBand
 from pipeline.simulator.scenes import Painter, ProceduralScene, band_on
+from pipeline.simulator.tables import read_table
 
 L1C = "COPERNICUS/S2"
 L1C_HARMONIZED = "COPERNICUS/S2_HARMONIZED"
@@ -247,7 +246,7 @@ def _painter(collection: str, granule: Granule, seed: int) -> Painter:
     sky = clouds.CloudField(
         stable_hash(seed, granule.index, "sky"),
         granule.cloud_percent,
-        granule.outline.bounds,
+        granule.outline,
         granule.sun,
     )
     salt = stable_hash(seed, granule.index)
@@ -308,9 +307,8 @@ def _sun_distance_factor(time: datetime.datetime) -> float:
 
 @cache
 def _baselines() -> tuple[tuple[datetime.date, str], ...]:
-    with files("pipeline.simulator").joinpath("processing_baselines.csv").open() as table:
-        rows = csv.DictReader(table)
-        return tuple((datetime.date.fromisoformat(r["from_date"]), r["baseline"]) for r in rows)
+    rows = read_table("processing_baselines.csv")
+    return tuple((datetime.date.fromisoformat(row["from_date"]), row["baseline"]) for row in rows)
 
 
 def _stamp(time: datetime.datetime) -> str:
