@@ -26,9 +26,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             partial.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            # A full disk shows in `write`, which knows no name.
+            error.filename = str(path)
         raise
     _sync_folder(path.parent)
 

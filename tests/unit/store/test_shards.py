@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,29 +18,21 @@ from pipeline.store.create import create_store
 from pipeline.store.layout import PIXEL_ARRAYS, shard_files
 from pipeline.store.shards import read_season, read_store_shape, write_shard
 
+ROOT = Path(__file__).parents[3]
 NAMES = [array.name for array in PIXEL_ARRAYS]
 
 WRITER = """
 import sys
 from pathlib import Path
-import numpy as np
-from pipeline.season_pixels import SeasonPixels
 from pipeline.store.shards import read_store_shape, write_shard
+from tests.small_dataset import make_pixels
 
-size = read_store_shape(Path(sys.argv[1])).patch_pixels
-
-def pixels(sample, season):
-    rng = np.random.default_rng([sample, season])
-    draw = lambda low, high, *shape, t: rng.integers(low, high, shape, t)
-    return SeasonPixels(
-        draw(1, 9999, 4, size, size, t="u2"), draw(1, 9999, 6, size // 2, size // 2, t="u2"),
-        draw(1, 9999, 3, size // 6, size // 6, t="u2"), draw(-2500, 500, 2, size, size, t="i2"),
-        draw(0, 9, size, size, t="u1"))
-
-shard = {(k, t): pixels(k, t) for k in range(4) for t in range(4)}
+store = Path(sys.argv[1])
+size = read_store_shape(store).patch_pixels
+shard = {(k, t): make_pixels(k, t, size) for k in range(4) for t in range(4)}
 print("ready", flush=True)
 while True:
-    print(sorted(write_shard(Path(sys.argv[1]), 0, shard).values()), flush=True)
+    print(sorted(write_shard(store, 0, shard).values()), flush=True)
     if len(sys.argv) > 2:
         break
 """
@@ -148,6 +141,7 @@ def test_bytes_do_not_depend_on_process_order_or_threads(
     def written_elsewhere(threads: str) -> str:
         run = subprocess.run(
             [sys.executable, "-c", WRITER, tmp_path / "large.zarr", "once"],
+            cwd=ROOT,
             env=os.environ | {"BLOSC_NTHREADS": threads, "OMP_NUM_THREADS": threads},
             capture_output=True,
             text=True,
@@ -164,8 +158,10 @@ def test_bytes_do_not_depend_on_process_order_or_threads(
 def test_a_reader_never_sees_a_part_of_a_shard_when_the_writer_is_killed(store):
     chance = random.Random(0)
     seen = set()
-    for _ in range(5):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, store], stdout=subprocess.PIPE)
+    for _ in range(4):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, store], cwd=ROOT, stdout=subprocess.PIPE
+        )
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(chance.uniform(0.0, 0.05))
         writer.send_signal(signal.SIGKILL)
@@ -175,7 +171,7 @@ def test_a_reader_never_sees_a_part_of_a_shard_when_the_writer_is_killed(store):
                 seen.add((file, hashlib.sha256(file.read_bytes()).hexdigest()))
     assert len(seen) == len({file for file, _ in seen})
     last = subprocess.run(
-        [sys.executable, "-c", WRITER, store, "once"], capture_output=True, check=True
+        [sys.executable, "-c", WRITER, store, "once"], cwd=ROOT, capture_output=True, check=True
     )
     final = {(f, hashlib.sha256(f.read_bytes()).hexdigest()) for f in shard_files(store, 0)}
     assert seen <= final and last.returncode == 0
