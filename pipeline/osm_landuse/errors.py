@@ -23,7 +23,7 @@ _PERMANENT_CODES = frozenset(
 Source: OGC 01-068r3 (WMS 1.1.1), table A.1, and OGC 06-042 (WMS 1.3.0), table E.1.
 """
 
-_PERMANENT_WORDS = ("too large", "out of range", "invalid", "missing", "unsupported", "unknown")
+_PERMANENT_WORDS = ("too large", "out of range", "invalid", "missing", "unsupported")
 """Wording of permanent exceptions that MapServer 8 and MapProxy 7 send without a code."""
 
 

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import logging
+import subprocess
+import sys
+import time
 
 import pytest
 from wms_faults import FaultyWms, exception, fixed
@@ -16,10 +19,8 @@ from pipeline.simulator.osm_layer import SimulatedOsmLayer
 from pipeline.simulator.wms_server import LandUseServer
 
 SEED = 7
-TILES = [
-    TilePlace(f"dw_{lon}_48.1-20190603", patch_grid(lon, 48.1, 60))
-    for lon in (11.5, 11.6, 11.7, 11.8)
-]
+LONGITUDES = (11.5, 11.6, 11.7, 11.8)
+TILES = [TilePlace(f"dw_{lon}_48.1-20190603", patch_grid(lon, 48.1, 60)) for lon in LONGITUDES]
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,26 @@ def test_other_settings_ask_for_other_pictures(settings, faulty, tmp_path):
     released = settings.model_copy(update={"decoding": "released"})
     fetch_tiles(TILES[:1], tmp_path, released, SEED)
     assert digests(tmp_path) != before
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(settings, tmp_path):
+    fetch_tiles(TILES, tmp_path / "whole", settings, SEED)
+    slow = {"service": settings.service, "requests_per_second": 8}
+    script = (
+        "from pathlib import Path\n"
+        "from pipeline.grid import patch_grid\n"
+        "from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles\n"
+        "from pipeline.osm_landuse.settings import OsmLanduseSettings\n"
+        f"tiles = [TilePlace(f'dw_{{lon}}_48.1-20190603', patch_grid(lon, 48.1, 60))"
+        f" for lon in {LONGITUDES}]\n"
+        "print('ready', flush=True)\n"
+        f"fetch_tiles(tiles, Path({str(tmp_path / 'killed')!r}), OsmLanduseSettings(**{slow}), 7)\n"
+    )
+    for seconds in (0.15, 0.4, 0.6):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+    fetch_tiles(TILES, tmp_path / "killed", settings, SEED)
+    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")

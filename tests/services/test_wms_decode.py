@@ -13,10 +13,12 @@ from shapely.geometry import shape
 from synthetic_land_use import PLACES, compare, land_use, truth_of
 
 from pipeline.grid import PatchGrid
-from pipeline.legend import UNLABELLED
+from pipeline.legend import UNLABELLED, load_legend
 from pipeline.osm_landuse.contract import check_contract
 from pipeline.osm_landuse.decode import decode_tile
 from pipeline.osm_landuse.fetch import fetch_tile, read_fetched
+from pipeline.osm_landuse.map_request import released_request
+from pipeline.osm_landuse.picture import read_picture
 from pipeline.osm_landuse.rate_limit import RateLimit
 from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
@@ -64,6 +66,16 @@ def test_labels_equal_the_truth_from_the_equator_to_69_north(server, truths, pla
     assert figures.recall >= 0.985
     assert figures.invented == 0
     assert decoded.unknown_colours == ()
+
+
+def test_the_server_blends_whatever_is_not_on_its_own_pixel_grid(server, tmp_path):
+    """Else the figures above would prove little."""
+    grid = SCENES["Heidelberg"].grid
+    with WmsClient(server.url, SETTINGS, RateLimit(tmp_path / "rate", 100)) as client:
+        picture = read_picture(client.map_picture(released_request(grid)).body)
+    colours = np.array([*(row.rgb for row in load_legend("osm_landuse")), (255, 255, 255)])
+    exact = (picture[..., None, :3] == colours).all(axis=-1).any(axis=-1)
+    assert exact.mean() < 0.9
 
 
 def test_the_released_procedure_recalls_less_but_stays_in_place(server, truths, tmp_path):
