@@ -279,6 +279,27 @@ def test_one_request_a_season_and_one_per_sensor_if_that_is_too_much(
     assert count(server, "pixels") == 1 + 1 + 4  # whole; whole in vain; three, one of them twice
 
 
+def test_what_a_scene_does_not_cover_is_nodata(settings, rows):
+    elsewhere = [place(spot.sample, spot.lon + 5.0, spot.lat - 5.0) for spot in FEW]
+    (pixels,) = fetch(settings(), rows[:1], elsewhere).values()
+    s2_10m, s2_20m, s2_60m, s1, label = arrays(pixels)
+    assert not s2_10m.any() and not s2_20m.any() and not s2_60m.any()
+    assert (s1 == -32768).all()
+    assert (label == 255).all()
+
+
+def test_types_and_shapes_are_those_of_the_store(pixels):
+    for season in pixels.values():
+        described = [(array.dtype.name, array.shape) for array in arrays(season)]
+        assert described == [
+            ("uint16", (4, 66, 66)),
+            ("uint16", (6, 33, 33)),
+            ("uint16", (3, 11, 11)),
+            ("int16", (2, 66, 66)),
+            ("uint8", (66, 66)),
+        ]
+
+
 def test_a_scene_that_is_gone_is_missing(settings, rows):
     gone = replace(rows[0], s1_id=rows[0].s1_id[:-4] + "0000")
     with pytest.raises(Missing):
