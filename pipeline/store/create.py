@@ -247,7 +247,7 @@ def _add_pixel_array(
         filters=None,
         compressors=[array.compressor],
         dimension_names=array.dimensions,
-        attributes=array.attributes,
+        attributes=array.attributes | {"spatial:dimensions": array.dimensions[-2:]},
     )
 
 

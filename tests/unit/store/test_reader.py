@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import create_store
-from pipeline.store.reader import as_cube, open_store
+from pipeline.store.reader import as_cube, open_store, sample_grid
 from pipeline.store.shards import write_shard
+from tests.small_dataset import make_location
 
 
 @pytest.fixture
@@ -86,3 +88,15 @@ def test_interpolated_cubes_keep_10_m_bands_and_nodata(dataset, pixels, method):
 def test_a_store_with_its_own_cube_gives_that(dataset):
     own = xr.Dataset({"s2": (("sample", "band_s2", "y", "x"), np.ones((1, 13, 2, 2), np.uint16))})
     assert as_cube(own).identical(own.s2)
+
+
+def test_pixel_centres_follow_from_origin_and_offsets(tmp_path, dataset):
+    grid = make_location(2).grid
+    for name, value in (("epsg", grid.epsg), ("left", grid.left), ("top", grid.top)):
+        zarr.open_array(tmp_path / "nol.zarr" / name, mode="r+")[2] = value
+    store = open_store(tmp_path / "nol.zarr")
+    assert sample_grid(store, 2) == grid
+    for suffix, factor in (("", 1), ("_20m", 2), ("_60m", 6)):
+        x, y = grid.coarsened(factor).pixel_centres()
+        np.testing.assert_array_equal(store.left[2] + store[f"x{suffix}"], x)
+        np.testing.assert_array_equal(store.top[2] + store[f"y{suffix}"], y)
