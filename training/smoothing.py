@@ -29,7 +29,8 @@ def smoothing_prior(
 
     Spatial is the blurred one-hot map of the sample's season, temporal the blurred mean over all
     seasons, spatiotemporal the mean of the two. Blurring is linear, so the mean is taken first and
-    blurred once. Sigma 3 and truncation 4 are those of the released code.
+    blurred once. Sigma 3 and truncation 4 are those of the released code. Where PyTorch may round
+    float32 products to TF32 (`torch.set_float32_matmul_precision`), so does this, to about 1e-3.
 
     Args:
         seasonal_labels_BTHW: Integer labels of all seasons; 255 is no label and carries no mass.
