@@ -4,6 +4,7 @@ A contract is written beside every exported encoder, so that whoever uses it can
 trained. `InputScaling` carries it out, on the device, for a whole batch.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,7 +79,7 @@ def contract_of(
     modality: Modality,
     bands: tuple[str, ...],
     scaling: Scaling,
-    statistics: dict[str, dict[str, dict[str, float]]],
+    statistics: Mapping[str, Mapping[str, float]],
 ) -> InputContract:
     """The contract of a network that is trained on a store.
 
@@ -86,20 +87,18 @@ def contract_of(
         modality: "s1" or "s2".
         bands: Names, in the order of the channels.
         scaling: As in `InputContract`.
-        statistics: By array and band, with "mean" and "std" in the modality's unit: the attribute
-            ``statistics`` of the store.
+        statistics: By band, with "mean" and "std" in the modality's unit.
 
     Raises:
         PipelineError: A band has no statistics.
     """
-    by_band = _statistics_by_band(modality, statistics)
-    missing = [name for name in bands if not {"mean", "std"} <= by_band.get(name, {}).keys()]
+    missing = [name for name in bands if not {"mean", "std"} <= statistics.get(name, {}).keys()]
     if missing:
         raise PipelineError(
             f"the store has no mean and std of {modality} {', '.join(missing)}; "
             "run `snakemake build_nol` to its end, which computes them"
         )
-    constant = [name for name in bands if not by_band[name]["std"] > 0]
+    constant = [name for name in bands if not statistics[name]["std"] > 0]
     if constant:
         raise PipelineError(
             f"{modality} {', '.join(constant)} has a standard deviation of 0, "
@@ -110,8 +109,8 @@ def contract_of(
         bands=bands,
         unit=UNITS[modality],
         scaling=scaling,
-        mean=tuple(float(by_band[name]["mean"]) for name in bands),
-        std=tuple(float(by_band[name]["std"]) for name in bands),
+        mean=tuple(float(statistics[name]["mean"]) for name in bands),
+        std=tuple(float(statistics[name]["std"]) for name in bands),
     )
 
 
@@ -139,15 +138,3 @@ class InputScaling(nn.Module):
         if not self._to_bytes:
             return share_BCHW.clamp(0.0, 1.0)
         return (share_BCHW * 255.0).clamp(0.0, 255.0).trunc() / 255.0
-
-
-def _statistics_by_band(
-    modality: Modality, statistics: dict[str, dict[str, dict[str, float]]]
-) -> dict[str, dict[str, float]]:
-    """Bands have names of their own within a modality, whichever array holds them."""
-    return {
-        band: numbers
-        for array, bands in statistics.items()
-        if array == modality or array.startswith(f"{modality}_")
-        for band, numbers in bands.items()
-    }

@@ -38,6 +38,7 @@ class StoredBatch(NamedTuple):
     """A batch as stored.
 
     Attributes:
+        epoch: That the samples were drawn for.
         sample_B: int64, index of each sample in its store.
         season_B: int64, which season the imagery is of.
         imagery: By array of the store, (B, bands, rows, columns) of the stored dtype: "s1", and
@@ -46,6 +47,7 @@ class StoredBatch(NamedTuple):
         truth_BHW: uint8 true labels of the season, or None where nobody knows them.
     """
 
+    epoch: int
     sample_B: Tensor
     season_B: Tensor
     imagery: dict[str, Tensor]
@@ -127,35 +129,29 @@ class NolDataset(Dataset[StoredBatch]):
         return self.__getitems__([request])
 
     def __getitems__(self, requests: Sequence[int | Draw]) -> StoredBatch:
-        """Read a batch; a bare position is one of epoch 0.
+        """Read a batch of one epoch; a bare position is one of epoch 0.
 
         Raises:
             PipelineError: A label is no class, or a file is damaged.
         """
         draws = [request if isinstance(request, Draw) else Draw(0, request) for request in requests]
+        epoch = draws[0].epoch
         samples = self.samples[[draw.position for draw in draws]]
-        seasons = self._seasons_of(draws, samples)
+        shares = uniform(self._seed, epoch, torch.from_numpy(samples), SEASON_DRAW)
+        seasons = (shares.numpy() * self._seasons).astype(np.int64)
         labels = _all_seasons(self._label, samples)
         _require_classes(labels, samples)
         truth_BHW = None
         if self._truth is not None:
             truth_BHW = torch.from_numpy(_one_season(self._truth, samples, seasons, axes=2))
         return StoredBatch(
+            epoch=epoch,
             sample_B=torch.from_numpy(samples),
             season_B=torch.from_numpy(seasons),
             imagery=_imagery(self._imagery, samples, seasons),
             labels_BTHW=torch.from_numpy(labels),
             truth_BHW=truth_BHW,
         )
-
-    def _seasons_of(self, draws: list[Draw], samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        epochs = np.array([draw.epoch for draw in draws])
-        seasons = np.empty(len(samples), np.int64)
-        for epoch in set(epochs.tolist()):
-            here = epochs == epoch
-            shares = uniform(self._seed, epoch, torch.from_numpy(samples[here]), SEASON_DRAW)
-            seasons[here] = (shares.numpy() * self._seasons).astype(np.int64)
-        return seasons
 
 
 class TileDataset(Dataset[StoredBatch]):
@@ -201,6 +197,7 @@ class TileDataset(Dataset[StoredBatch]):
         seasons = np.zeros(len(samples), np.int64)
         labels = _one_season(self._label, samples, seasons, axes=2)
         return StoredBatch(
+            epoch=0,
             sample_B=torch.from_numpy(samples),
             season_B=torch.from_numpy(seasons),
             imagery=_imagery(self._imagery, samples, seasons),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import torch
@@ -9,8 +10,8 @@ import zarr
 
 from pipeline.season_pixels import SeasonPixels
 from pipeline.settings import SEASONS, validate_settings
+from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
-from pipeline.store.layout import PIXEL_ARRAYS
 from pipeline.store.shards import write_shard
 
 PATCH = 96
@@ -73,22 +74,8 @@ def finish_store(path: Path, kept: list[int], samples: int) -> None:
     group["id"][:] = np.array([f"{k:07d}" for k in range(samples)], dtype=object)
     group["split"][:] = np.array(split, dtype=object)
     group["valid"][:] = np.isin(np.arange(samples), kept)
-    replace_attributes(path, {"statistics": statistics_of(path, kept)})
-
-
-def statistics_of(path: Path, kept: list[int]) -> dict:
-    """Mean and standard deviation of every band, Sentinel-1 in dB."""
-    statistics: dict = {}
-    for array in PIXEL_ARRAYS:
-        if not array.band_dimension:
-            continue
-        values = zarr.open_array(path / array.name, mode="r")[kept].astype(float)
-        values *= array.attributes.get("scale_factor", 1.0)
-        statistics[array.name] = {
-            band: {"mean": values[:, :, k].mean(), "std": values[:, :, k].std()}
-            for k, band in enumerate(array.band_names)
-        }
-    return statistics
+    with dask.config.set(scheduler="synchronous"):
+        replace_attributes(path, {"statistics": store_statistics(path)})
 
 
 @pytest.fixture(scope="session")

@@ -67,8 +67,8 @@ def test_nine_bands_are_a_part_of_the_thirteen_in_order():
 
 
 def statistics(**changes):
-    numbers = {"VV": {"mean": -10.0, "std": 4.0}, "VH": {"mean": -17.0, "std": 5.0}} | changes
-    return {"s1": numbers, "s2_10m": {"B2": {"mean": 1000.0, "std": 500.0}}}
+    numbers = {"VV": {"mean": -10.0, "std": 4.0}, "VH": {"mean": -17.0, "std": 5.0}}
+    return numbers | {"B2": {"mean": 1000.0, "std": 500.0}} | changes
 
 
 def test_a_contract_takes_its_numbers_from_the_store():

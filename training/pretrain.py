@@ -1,0 +1,297 @@
+"""Train one run: ``python -m training.pretrain --settings FILE --run midF --store nol.zarr ...``.
+
+The same command goes on where a killed run stopped. What a run leaves in its folder: ``run.json``
+(resolved recipe, code version, store hash, input contracts), ``metrics.parquet``, ``curves.png``,
+``panels/``, ``checkpoints/``, ``tensorboard/`` and, at the end, ``encoders/``.
+"""
+
+import argparse
+import importlib.util
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from pipeline.atomic_file import write_atomically
+from pipeline.errors import PipelineError, run_step
+from pipeline.provenance import code_version
+from pipeline.settings import load_settings
+from pipeline.settings_pretrain import PretrainRun, PretrainSettings
+from training.cromss_task import CromssTask, NotFinite
+from training.data_module import PretrainData
+from training.export import ExportedEncoder, export_encoders
+from training.gpus import gpus_of_this_run
+from training.preflight import contracts_of, require_land_cover, usable_attributes
+from training.run_checkpoints import STOPPED, AtomicCheckpointIO, RunCheckpoints, last_checkpoint
+from training.run_records import Panels, RunRecords, ThroughputBar
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that is decided before a run starts.
+
+    Attributes:
+        name: Of the run.
+        run: Its recipe.
+        settings: Hardware and records.
+        seed: Of all random draws.
+        store: To train on.
+        attributes: Of the store.
+        output: Folder of the run.
+    """
+
+    name: str
+    run: PretrainRun
+    settings: PretrainSettings
+    seed: int
+    store: Path
+    attributes: dict[str, Any]
+    output: Path
+
+    @property
+    def ranks(self) -> int:
+        """Processes of the run, on all machines."""
+        return self.settings.devices * self.settings.nodes
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the run uses GPUs."""
+        asked = self.settings.accelerator
+        return asked == "gpu" or (asked == "auto" and torch.cuda.is_available())
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.output / "checkpoints"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What may not change between a checkpoint and the run that goes on from it."""
+        recipe = self.run.model_dump(mode="json")
+        del recipe["epochs"]
+        return recipe | {"seed": self.seed, "store_hash": self.attributes["dataset_hash"]}
+
+
+def plan_run(
+    settings: PretrainSettings, name: str, seed: int, store: Path, output: Path
+) -> RunPlan:
+    """Check settings and store.
+
+    Raises:
+        PipelineError: There is no such run, or the store cannot be trained on.
+    """
+    if name not in settings.runs:
+        known = ", ".join(settings.runs)
+        raise PipelineError(f"there is no run {name!r} in pretrain.runs; known are {known}")
+    run = settings.runs[name]
+    attributes = usable_attributes(store, run)
+    if settings.clean_store is not None:
+        require_land_cover(settings.clean_store, settings.clean_split)
+    return RunPlan(name, run, settings, seed, store, attributes, output)
+
+
+def pretrain(plan: RunPlan) -> list[Path]:
+    """Train a run to its end, from its last checkpoint if there is one.
+
+    Returns:
+        The files of the exported encoders.
+
+    Raises:
+        PipelineError: Something that must hold before the start does not, or the loss became NaN or
+            infinite; then the state is saved beside the checkpoints.
+    """
+    data = PretrainData(plan.store, plan.run, plan.settings, plan.seed)
+    data.require_full_batch(plan.ranks)
+    resume_from = last_checkpoint(plan.checkpoints, plan.identity)
+    with gpus_of_this_run(plan.settings.devices if plan.on_gpu else 0, torch.cuda.device_count()):
+        L.seed_everything(plan.seed, verbose=False)
+        task = _make_task(plan, data)
+        trainer = _make_trainer(plan)
+        _describe(plan, task, data, resume_from)
+        try:
+            trainer.fit(task, datamodule=data, ckpt_path=resume_from, weights_only=True)
+        except NotFinite as error:
+            raise PipelineError(_explain(error, plan, data)) from None
+        except PipelineError as error:
+            raise PipelineError(_without_worker_traceback(str(error))) from None
+        return _export(plan, task, trainer.current_epoch - 1) if trainer.is_global_zero else []
+
+
+def _make_task(plan: RunPlan, data: PretrainData) -> CromssTask:
+    scored = ["validation"]
+    if plan.settings.truth_store is not None:
+        scored.append("truth")
+    if data.clean is not None:
+        scored.append("clean")
+    return CromssTask(
+        run=plan.run,
+        contracts=contracts_of(plan.run, plan.attributes),
+        seed=plan.seed,
+        identity=plan.identity,
+        scored=tuple(scored),
+        log_every=plan.settings.log_every,
+        compiled=plan.settings.compile,
+    )
+
+
+def _make_trainer(plan: RunPlan) -> L.Trainer:
+    settings = plan.settings
+    _quieten_lightning()
+    return L.Trainer(
+        accelerator="gpu" if plan.on_gpu else "cpu",
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy="ddp" if plan.ranks > 1 else "auto",
+        precision=settings.precision,
+        deterministic=settings.deterministic,
+        benchmark=not settings.deterministic,
+        max_epochs=plan.run.epochs,
+        accumulate_grad_batches=plan.run.accumulate,
+        log_every_n_steps=settings.log_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=plan.output,
+        logger=_make_loggers(plan),
+        plugins=[AtomicCheckpointIO()],
+        callbacks=_make_callbacks(plan),
+        # A log file gets a line per epoch instead.
+        enable_progress_bar=sys.stderr.isatty(),
+    )
+
+
+def _make_callbacks(plan: RunPlan) -> list[L.Callback]:
+    settings = plan.settings
+    callbacks: list[L.Callback] = [
+        RunRecords(plan.output, plan.name),
+        Panels(plan.output / "panels", settings.panels_every, settings.panel_samples),
+        RunCheckpoints(plan.checkpoints, settings.checkpoint_every),
+    ]
+    if sys.stderr.isatty():
+        callbacks.append(ThroughputBar(refresh_rate=settings.log_every))
+    return callbacks
+
+
+def _make_loggers(plan: RunPlan) -> list[Logger]:
+    loggers: list[Logger] = [TensorBoardLogger(plan.output, name="", version="tensorboard")]
+    project = plan.settings.wandb_project
+    if project is not None:
+        if importlib.util.find_spec("wandb") is None:
+            raise PipelineError(
+                "pretrain.wandb_project is set but wandb is not installed; "
+                "`pip install wandb` or set it to null"
+            )
+        loggers.append(
+            WandbLogger(name=plan.name, project=project, save_dir=plan.output, id=plan.name)
+        )
+    return loggers
+
+
+def _quieten_lightning() -> None:
+    """Leave out advice that does not apply: sampler and workers are chosen with care."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for advice in ("does not have many workers", "Checkpoint directory", "number of training batc"):
+        warnings.filterwarnings("ignore", message=f".*{advice}.*")
+
+
+@rank_zero_only
+def _describe(
+    plan: RunPlan, task: CromssTask, data: PretrainData, resume_from: Path | None
+) -> None:
+    """Say what is about to be trained on what, on the terminal and in ``run.json``."""
+    contracts = {name: c.to_dict() for name, c in task.preparation.contracts.items()}
+    description = {
+        "run": plan.name,
+        "recipe": plan.run.model_dump(mode="json"),
+        "settings": plan.settings.model_dump(mode="json", exclude={"runs"}),
+        "seed": plan.seed,
+        "code_version": code_version(),
+        "store": str(plan.store),
+        "store_hash": plan.attributes["dataset_hash"],
+        "simulated": plan.attributes["simulated"],
+        "train_samples": len(data.train),
+        "validation_samples": len(data.validation),
+        "contracts": contracts,
+    }
+    content = json.dumps(description, indent=2).encode() + b"\n"
+    write_atomically(plan.output / "run.json", content)
+    origin = "SIMULATED data, " if plan.attributes["simulated"] else ""
+    going_on = f", going on from {resume_from}" if resume_from else ""
+    print(
+        f"{plan.name}: {origin}{len(data.train)} training and {len(data.validation)} validation "
+        f"samples{going_on}",
+        flush=True,
+    )
+
+
+def _export(plan: RunPlan, task: CromssTask, epoch: int) -> list[Path]:
+    """The encoders as they are at the end of the last epoch."""
+    descriptions = {
+        modality: ExportedEncoder(
+            encoder=plan.run.encoder,
+            contract=contract,
+            run=plan.name,
+            epoch=epoch,
+            code_version=code_version(),
+            store_hash=plan.attributes["dataset_hash"],
+            simulated=plan.attributes["simulated"],
+        )
+        for modality, contract in task.preparation.contracts.items()
+    }
+    return export_encoders(plan.output / "encoders", task.net, descriptions)
+
+
+def _explain(error: NotFinite, plan: RunPlan, data: PretrainData) -> str:
+    """One line for the person, and the same as JSON beside the saved state."""
+    where = f"the state is saved in {plan.checkpoints / STOPPED}"
+    remedy = "lower learning_rate of the run, or look at these samples"
+    if error.batch is None:
+        return f"{error}; {where}; {remedy}"
+    number, samples = error.batch
+    names = dict(zip(data.train.samples.tolist(), data.train.ids, strict=True))
+    ids = [names[sample] for sample in samples]
+    record = {"epoch": error.epoch, "batch": number, "samples": samples, "ids": ids}
+    write_atomically(plan.output / "stopped.json", json.dumps(record).encode() + b"\n")
+    return f"{error} in batch {number} with the samples {', '.join(ids)}; {where}; {remedy}"
+
+
+def _without_worker_traceback(message: str) -> str:
+    """The line of an error that a loader's worker sent with its whole traceback."""
+    return message.rsplit("PipelineError: ", 1)[-1].strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of ``python -m training.pretrain``."""
+    parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
+    parser.add_argument("--run", required=True, help="name of a run in pretrain.runs")
+    parser.add_argument("--store", type=Path, required=True, help="nol.zarr")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--max-epochs", type=int, help="stop after so many epochs")
+    options = parser.parse_args(arguments)
+    settings = load_settings(options.settings)
+    plan = plan_run(settings.pretrain, options.run, settings.seed, options.store, options.output)
+    if options.max_epochs is not None:
+        plan = _shortened(plan, options.max_epochs)
+    for path in pretrain(plan):
+        print(f"{options.run}: {path}", flush=True)
+
+
+def _shortened(plan: RunPlan, epochs: int) -> RunPlan:
+    run = plan.run.model_copy(update={"epochs": epochs})
+    return RunPlan(
+        plan.name, run, plan.settings, plan.seed, plan.store, plan.attributes, plan.output
+    )
+
+
+if __name__ == "__main__":
+    run_step(main)
