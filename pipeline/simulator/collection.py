@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.simulator.image import Image, scene_image
 from pipeline.simulator.refusal import BAD_REQUEST, EarthEngineError, missing_asset
@@ -158,8 +159,17 @@ def bounds_of_place(place: Any) -> SearchBounds:
     """Search bounds of everything that touches a geometry, an element or a collection."""
     if isinstance(place, Collection):
         outlines = [outline_of(element) for element in place.elements]
-        return SearchBounds(lonlat=shapely.union_all(outlines).bounds)
-    return SearchBounds(lonlat=outline_of(place).bounds)
+        return SearchBounds(lonlat=_unbroken_bounds(shapely.union_all(outlines)))
+    return SearchBounds(lonlat=_unbroken_bounds(outline_of(place)))
+
+
+def _unbroken_bounds(outline: BaseGeometry) -> tuple[float, float, float, float]:
+    """Bounds in degrees; of a shape cut at the 180th meridian they reach beyond it."""
+    west, south, east, north = outline.bounds
+    if east - west <= 180.0:
+        return west, south, east, north
+    longitudes = shapely.get_coordinates(outline)[:, 0] % 360.0
+    return float(longitudes.min()), south, float(longitudes.max()), north
 
 
 def bounds_of_dates(dates: DateRange) -> SearchBounds:

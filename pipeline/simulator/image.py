@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,29 @@ class Image:
     """An image.
 
     Attributes:
-        bands: In order.
+        make_bands: Gives its bands in order; called when they are first needed, because most
+            images of a collection are only asked for their properties.
         properties: Its properties, the ``system:`` ones included.
         geometry: Its footprint, longitude and latitude; None where it has no edge.
         asset_id: Id of the asset it was loaded from.
         as_array: Its bands were packed into one array-valued band (``toArray``).
     """
 
-    bands: tuple[Band, ...]
+    make_bands: Callable[[], tuple[Band, ...]]
     properties: dict[str, Any] = field(default_factory=dict)
     geometry: BaseGeometry | None = None
     asset_id: str | None = None
     as_array: bool = False
+
+    @classmethod
+    def of(cls, bands: Iterable[Band]) -> "Image":
+        """An image of given bands, without properties."""
+        return cls(_given(bands))
+
+    @cached_property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands in order."""
+        return self.make_bands()
 
     @property
     def band_names(self) -> list[str]:
@@ -41,7 +52,7 @@ class Image:
 
     def with_bands(self, bands: Iterable[Band]) -> "Image":
         """The same image, with its properties and footprint, of other bands."""
-        return replace(self, bands=tuple(bands))
+        return replace(self, make_bands=_given(bands))
 
     def mapped(self, change: Callable[[Band], Band]) -> "Image":
         """The image after a change of each band."""
@@ -61,13 +72,8 @@ class Image:
 
 def scene_image(scene: Scene) -> Image:
     """The image of a scene of the archive, each band on its own grid by nearest neighbour."""
-    bands = []
-    for name, facts in scene.bands.items():
-        projection = Projection(scene.epsg, facts.transform)
-        evaluate = on_any_grid(partial(scene.read, name), projection, "nearest")
-        bands.append(Band(name, facts.dtype, projection, evaluate))
     properties = {"system:index": scene.index, **scene.properties}
-    return Image(tuple(bands), properties, scene.footprint, scene.asset_id)
+    return Image(partial(_scene_bands, scene), properties, scene.footprint, scene.asset_id)
 
 
 def constant_image(value: Any) -> Image:
@@ -78,7 +84,21 @@ def constant_image(value: Any) -> Image:
     """
     values = value if isinstance(value, list) else [value]
     names = ["constant"] if len(values) == 1 else [f"constant_{n}" for n in range(len(values))]
-    return Image(tuple(map(_constant_band, names, values)))
+    return Image.of(map(_constant_band, names, values))
+
+
+def _given(bands: Iterable[Band]) -> Callable[[], tuple[Band, ...]]:
+    made = tuple(bands)
+    return lambda: made
+
+
+def _scene_bands(scene: Scene) -> tuple[Band, ...]:
+    bands = []
+    for name, facts in scene.bands.items():
+        projection = Projection(scene.epsg, facts.transform)
+        evaluate = on_any_grid(partial(scene.read, name), projection, "nearest")
+        bands.append(Band(name, facts.dtype, projection, evaluate))
+    return tuple(bands)
 
 
 def _constant_band(name: str, value: Any) -> Band:

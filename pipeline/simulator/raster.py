@@ -149,28 +149,47 @@ def _pixel_positions(
 def _nearest(window: Window, columns: NDArray[Any], rows: NDArray[Any]) -> Pixels:
     column, row = _whole(columns + 0.5), _whole(rows + 0.5)
     (values, valid), first_row, first_column = _read_around(window, row, column, 1)
-    at = row - first_row, column - first_column
-    return values[at], valid[at]
+    row, column = row - first_row, column - first_column
+    return _pick(values, row, column), _pick(valid, row, column)
 
 
 def _bilinear(window: Window, columns: NDArray[Any], rows: NDArray[Any]) -> Pixels:
     column, row = _whole(columns), _whole(rows)
     right, below = columns - column, rows - row
     (values, valid), first_row, first_column = _read_around(window, row, column, 2)
-    values = values.astype(np.float64)
+    values = np.where(valid, values, 0.0)  # a NaN would spread even with a weight of 0
     row, column = row - first_row, column - first_column
 
     def between(neighbour_row: NDArray[Any]) -> NDArray[Any]:
-        left_values = values[neighbour_row, column] * (1.0 - right)
-        return left_values + values[neighbour_row, column + 1] * right
+        left_values = _pick(values, neighbour_row, column)
+        return left_values + (_pick(values, neighbour_row, column + 1) - left_values) * right
 
-    # A neighbour of weight 0 need not be valid.
-    to_right, to_below = right > 0.0, below > 0.0
-    usable = valid[row, column] & (valid[row, column + 1] | ~to_right)
-    usable &= valid[row + 1, column] | ~to_below
-    usable &= valid[row + 1, column + 1] | ~(to_right & to_below)
     upper = between(row)
-    return upper + (between(row + 1) - upper) * below, usable
+    lower = between(row + 1)
+    return upper + (lower - upper) * below, _usable(valid, row, column, right > 0.0, below > 0.0)
+
+
+def _usable(
+    valid: NDArray[np.bool_],
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    to_right: NDArray[np.bool_],
+    to_below: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Where all neighbours that have a weight are valid."""
+    if valid.all():
+        return np.ones(np.broadcast_shapes(row.shape, column.shape), np.bool_)
+    usable = _pick(valid, row, column)
+    usable = usable & (_pick(valid, row, column + 1) | ~to_right)
+    usable &= _pick(valid, row + 1, column) | ~to_below
+    return usable & (_pick(valid, row + 1, column + 1) | ~(to_right & to_below))
+
+
+def _pick(values: NDArray[Any], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[Any]:
+    """The values at rows and columns that broadcast; an axis at a time where each has its own."""
+    if row.shape[1] == 1 and column.shape[0] == 1:
+        return values[row[:, 0]][:, column[0]]
+    return values[row, column]
 
 
 def _whole(positions: NDArray[Any]) -> NDArray[np.int64]:

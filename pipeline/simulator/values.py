@@ -11,8 +11,9 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.simulator import utm
 from pipeline.simulator.image import Image
-from pipeline.simulator.projection import LONLAT, reproject
+from pipeline.simulator.projection import LONLAT, METRES_PER_DEGREE, reproject
 from pipeline.simulator.refusal import EarthEngineError
 
 _EDGE_STEP_M = 500.0
@@ -115,17 +116,17 @@ Element = Image | Feature
 
 
 def moved_shape(outline: BaseGeometry, source_epsg: int, target_epsg: int) -> BaseGeometry:
-    """A shape in another CRS, its edges densified so that they bend with the projection."""
+    """A shape in another CRS, its edges densified so that they bend with the projection.
+
+    From a UTM zone to longitude and latitude it is cut in two at the 180th meridian.
+    """
     left, bottom, right, top = outline.bounds
     extent = max(right - left, top - bottom)
     if extent > 0.0:
-        step = _EDGE_STEP_M if source_epsg != LONLAT else _EDGE_STEP_M / 111_000.0
+        step = _EDGE_STEP_M if source_epsg != LONLAT else _EDGE_STEP_M / METRES_PER_DEGREE
         outline = shapely.segmentize(outline, max(step, extent / _MAX_STEPS_PER_SIDE))
-    return reprojected_shape(outline, source_epsg, target_epsg)
-
-
-def reprojected_shape(outline: BaseGeometry, source_epsg: int, target_epsg: int) -> BaseGeometry:
-    """A shape with its corners, and nothing but its corners, in another CRS."""
+    if target_epsg == LONLAT and utm.is_utm(source_epsg) and outline.area > 0.0:
+        return utm.lonlat_outline(source_epsg, outline)
     return shapely.transform(
         outline,
         lambda xy: np.column_stack(reproject(xy[:, 0], xy[:, 1], source_epsg, target_epsg)),

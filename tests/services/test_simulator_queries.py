@@ -81,6 +81,13 @@ class TestFilters:
         assert column(rows.filter(ee.Filter.notNull(["a"])), "a") == [1, 2]
         assert column(rows.filter(ee.Filter.eq("a", 1).Not()), "b") == [1, 3]
 
+    def test_a_patch_across_the_antimeridian_stays_in_one_piece(self):
+        fiji = patch_grid(179.9995, -16.8, 264)
+        inside = ee.Filter.contains(leftField=".geo", rightValue=rectangle(fiji))
+        tiles = column(near(S2, rectangle(fiji)).filter(inside), "MGRS_TILE")
+        assert tiles
+        assert {tile[:2] for tile in tiles} == {"60", "01"}
+
     def test_a_region_without_end_is_refused_in_one_line(self):
         europe = ee.Geometry.Rectangle([-10, 35, 40, 70])
         with pytest.raises(ee.EEException, match="too large") as refused:

@@ -89,12 +89,10 @@ def _aggregate_array(collection: Collection, property: str) -> list[Any]:
 @implements("ImageCollection.toBands")
 def _to_bands(collection: Collection) -> Image:
     """All bands in one image, named ``<index>_<band>``."""
-    return Image(
-        tuple(
-            band.renamed(f"{image.properties.get('system:index', position)}_{band.name}")
-            for position, image in enumerate(collection.elements)
-            for band in image.bands
-        )
+    return Image.of(
+        band.renamed(f"{image.properties.get('system:index', position)}_{band.name}")
+        for position, image in enumerate(collection.elements)
+        for band in image.bands
     )
 
 
@@ -103,9 +101,9 @@ def _mosaic(collection: Collection) -> Image:
     """The last valid pixel on top; a mosaic has no grid of its own."""
     images: tuple[Image, ...] = collection.elements
     if not images:
-        return Image(())
+        return Image.of(())
     names = images[0].band_names
-    return Image(tuple(_mosaic_band([image.band(name) for image in images]) for name in names))
+    return Image.of(_mosaic_band([image.band(name) for image in images]) for name in names)
 
 
 def _mosaic_band(layers: list[Band]) -> Band:

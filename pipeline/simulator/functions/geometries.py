@@ -10,7 +10,7 @@ from pipeline.grid import utm_epsg
 from pipeline.simulator.graph import implements
 from pipeline.simulator.projection import LONLAT, Projection
 from pipeline.simulator.refusal import EarthEngineError
-from pipeline.simulator.values import Element, Geometry, outline_of, reprojected_shape
+from pipeline.simulator.values import Element, Geometry, moved_shape, outline_of
 
 _BUFFER_SEGMENTS_PER_QUARTER = 16
 
@@ -54,7 +54,7 @@ def _buffer(geometry: Geometry, distance: float, maxError: Any, proj: Any) -> Ge
     centre = geometry.lonlat.centroid
     epsg = utm_epsg(centre.x, centre.y)
     grown = geometry.in_crs(epsg).buffer(distance, _BUFFER_SEGMENTS_PER_QUARTER)
-    return Geometry(reprojected_shape(grown, epsg, LONLAT))
+    return Geometry(moved_shape(grown, epsg, LONLAT))
 
 
 @implements("Geometry.bounds")

@@ -1,6 +1,7 @@
 """``Image.sampleRectangle``: pixels as JSON, the way the reference scripts fetch them."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def _to_array(image: Image, axis: int) -> Image:
     """The bands packed into one array-valued band; only `sampleRectangle` can read it."""
     if axis != 0:
         raise not_implemented("Image.toArray along another axis than 0")
-    return Image(image.bands, image.properties, image.geometry, image.asset_id, as_array=True)
+    return replace(image, as_array=True)
 
 
 @implements("Image.sampleRectangle")

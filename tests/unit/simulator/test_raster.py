@@ -81,6 +81,12 @@ class TestBilinear:
         _, valid = band.evaluate(grid(0.5, 1.0, 3, 1))
         assert valid.tolist() == [[True, False, False]]
 
+    def test_a_nan_without_weight_does_not_spread(self):
+        values = np.array([[1.0, np.nan], [2.0, np.nan]])
+        band = band_of(values, ~np.isnan(values)).resampled("bilinear")
+        values, valid = band.evaluate(grid(0.0, 0.5, 1, 1))
+        assert (values.tolist(), valid.tolist()) == ([[1.5]], [[True]])
+
     def test_float32_stays_float32(self):
         band = band_of(VALUES.astype(np.float32)).resampled("bilinear")
         assert band.dtype == band.evaluate(grid(0.5, 0, 1, 1))[0].dtype == np.float32
