@@ -19,8 +19,6 @@ from pipeline.simulator.values import (
     outline_of,
 )
 
-_DAY_MS = 86_400_000
-
 
 def coerce(value: Any, declared: str, where: str) -> Any:
     """A value as the declared type, e.g. a number as a constant image.

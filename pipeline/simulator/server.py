@@ -139,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
+    server_version = "SimulatedEarthEngine"
     disable_nagle_algorithm = True
     wbufsize = -1
     server: _HttpServer
