@@ -8,17 +8,13 @@ import argparse
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import EarthEngineFault, Missing
-from pipeline.earthengine.pixels import fetch_season
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.grid import PatchGrid
@@ -26,54 +22,16 @@ from pipeline.ledger import Reason, SeasonRecord, Status, describe, read_records
 from pipeline.locations.location import Location
 from pipeline.locations.table import read_shard
 from pipeline.outcomes import Outcomes
+from pipeline.pixel_source import EarthEnginePixels, PixelSource
 from pipeline.progress import ShardProgress
 from pipeline.quality import check_pixels
-from pipeline.season_pixels import SeasonPixels
 from pipeline.settings import QualitySettings, Settings, load_settings
 from pipeline.staging import LazyPixels, Staging
 from pipeline.store.commit import damaged_files, read_commit, write_commit
 from pipeline.store.create import require_same_dataset
 from pipeline.store.shards import read_season, write_shard
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
-
 _log = logging.getLogger(__name__)
-
-
-class PixelSource(Protocol):
-    """Where pixels come from: an open Earth Engine session, in production."""
-
-    slots: int
-    """Calls made at the same time."""
-
-    def fetch(self, record: SeasonRecord, grid: PatchGrid) -> SeasonPixels:
-        """The pixels of one season; raises `EarthEngineFault`."""
-        ...
-
-    def map(
-        self, function: Callable[[Item], Answer], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, "Future[Answer]"]]:
-        """Run a function on all slots, give items with finished futures as they come."""
-        ...
-
-
-class EarthEnginePixels:
-    """Pixels through the client of an open session."""
-
-    def __init__(self, client: Client) -> None:
-        self.slots = client.slots
-        self._client = client
-
-    def fetch(self, record: SeasonRecord, grid: PatchGrid) -> SeasonPixels:
-        """Fetch one season in one request."""
-        return fetch_season(self._client, record, grid)
-
-    def map(
-        self, function: Callable[[Item], Answer], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, "Future[Answer]"]]:
-        """Run a function on the threads of the session."""
-        return self._client.map(function, items)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,8 @@ nothing but the folder.
 """
 
 import argparse
-import csv
 import json
 import warnings
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,10 @@ import numpy as np
 import zarr
 from zarr.storage import MemoryStore
 
-import pipeline
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.provenance import code_version
-from pipeline.sensors import bands_of
 from pipeline.settings import SEASONS, Settings, load_settings
+from pipeline.store.description import group_attributes
 from pipeline.store.layout import (
     NATIVE_LAYOUT,
     PIXEL_ARRAYS,
@@ -180,57 +176,6 @@ def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
         zarr.consolidate_metadata(store)
     documents = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
     return documents | {_ROOT: _with_sorted_members(documents[_ROOT])}
-
-
-def group_attributes(settings: Settings) -> dict[str, Any]:
-    """What the store says about itself."""
-    table = files("pipeline.store").joinpath("attribution.csv").read_text(encoding="utf-8")
-    sources = list(csv.DictReader(table.splitlines()))
-    coordinates = [array.name for array in (*RECORD_ARRAYS, VALID)]
-    return {
-        "Conventions": "CF-1.11",
-        "layout": NATIVE_LAYOUT,
-        "title": _title(settings),
-        "version": pipeline.__version__,
-        "code_version": code_version(),
-        "source": _source(settings),
-        "simulated": settings.simulated,
-        "licences": [f"{row['data']}: {row['licence']}" for row in sources],
-        "citation": [f"{row['citation']}, {row['url']}" for row in sources],
-        "dataset_hash": settings.dataset_hash(),
-        "settings": settings.defining(),
-        "comment": (
-            "Sample k lies on EPSG:epsg[k]; a pixel centre has easting left[k] + x and northing "
-            "top[k] + y. Samples whose `valid` is false are empty."
-        ),
-        "coordinates": " ".join(coordinates),
-        "bands": {array.name: _band_table(array) for array in PIXEL_ARRAYS if array.band_dimension},
-    }
-
-
-def _title(settings: Settings) -> str:
-    title = "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons"
-    return f"SIMULATED {title}" if settings.simulated else title
-
-
-def _source(settings: Settings) -> str:
-    if not settings.simulated:
-        return "google: COPERNICUS/S2_HARMONIZED, COPERNICUS/S1_GRD, GOOGLE/DYNAMICWORLD/V1"
-    scenes = " and mounted scenes" if settings.simulator.scenes else ""
-    return f"simulated: simulated Earth, seed {settings.simulator.seed}{scenes}; no observation"
-
-
-def _band_table(array: PixelArray) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": band.name,
-            "wavelength_nm": band.wavelength_nm,
-            "bandwidth_nm": band.bandwidth_nm,
-            "resolution_m": band.resolution_m,
-            "source": band.source,
-        }
-        for band in bands_of(array.name)
-    ]
 
 
 def _add_pixel_array(
