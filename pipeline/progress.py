@@ -1,50 +1,40 @@
-"""How far a shard is: a line per location in its log, a bar on the terminal."""
+"""How far a shard is: a line per location in its log, a line now and then on the terminal.
+
+Several shards are fetched side by side, so a bar that redraws itself would paint over the others'.
+"""
 
 import logging
 import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 _log = logging.getLogger(__name__)
+
+TERMINAL_INTERVAL_S = 5.0
+"""Time between two lines of one shard on the terminal."""
 
 
 class ShardProgress:
-    """Counts seasons and locations as they are finished; a context manager.
-
-    The bar appears on a terminal only; the log gets its lines either way.
-    """
+    """Counts seasons and locations as they are finished; a context manager."""
 
     def __init__(self, shard: int, season_count: int, location_count: int) -> None:
         """Start at nothing.
 
         Args:
-            shard: Its number, shown in front of the bar.
+            shard: Its number, shown in front of the line.
             season_count: Seasons still to be fetched.
             location_count: Locations that they belong to.
         """
+        self._shard = shard
+        self._season_count = season_count
         self._location_count = location_count
         self._finished_locations = 0
         self._finished_seasons = 0
         self._seasons: dict[str, int] = {}
         self._seconds: dict[str, float] = {}
-        self._started = time.monotonic()
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task(f"shard {shard}", total=season_count, rate="")
+        self._started = self._told = time.monotonic()
 
     def __enter__(self) -> "ShardProgress":
-        self._bar.start()
         return self
 
     def __exit__(
@@ -53,7 +43,7 @@ class ShardProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self._tell()
 
     def season_fetched(self, location_id: str, seconds: float) -> None:
         """Count one season that was asked for, whatever came of it."""
@@ -84,5 +74,16 @@ class ShardProgress:
 
     def _advance(self) -> None:
         self._finished_seasons += 1
-        rate = self._finished_seasons / max(time.monotonic() - self._started, 1e-6)
-        self._bar.update(self._task, advance=1, rate=f"{rate:.1f} seasons/s")
+        if time.monotonic() - self._told >= TERMINAL_INTERVAL_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        rate = self._finished_seasons / max(self._told - self._started, 1e-6)
+        left = (self._season_count - self._finished_seasons) / max(rate, 1e-6)
+        print(
+            f"shard {self._shard}: {self._finished_seasons} of {self._season_count} seasons,"
+            f" {rate:.1f} seasons/s, {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

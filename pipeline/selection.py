@@ -61,7 +61,8 @@ def select_shard(
     """Choose the scenes of a shard and write its ledger.
 
     What is known after a run that could not ask about every place is kept beside the output and
-    used by the next one.
+    used by the next one. A selection that is there already is extended, never made anew: what was
+    chosen once defines the dataset, even if the archive holds newer scenes by now.
 
     Args:
         client: A session on the standard endpoint.
@@ -201,7 +202,7 @@ def _staged(
     """Start with what an earlier run learnt; keep what this one learns if it ends early."""
     staging = output.with_name(f"{output.name}.partial")
     asked = _fingerprint(locations, settings)
-    records = _reusable(staging, asked)
+    records = _reusable(staging, asked) or _chosen_before(output, locations, settings)
     try:
         yield records
     except BaseException:
@@ -209,6 +210,21 @@ def _staged(
             write_records(staging, records, asked)
         raise
     staging.unlink(missing_ok=True)
+
+
+def _chosen_before(
+    output: Path, locations: Sequence[Location], settings: Settings
+) -> list[SeasonRecord]:
+    """Rows of an earlier, smaller selection of the same shard of the same dataset."""
+    if not output.exists():
+        return []
+    places = {(place.sample, place.location_id) for place in locations}
+    try:
+        records = read_records(output, settings.dataset_hash())
+    except PipelineError as error:
+        _log.warning("choosing anew: %s", error)
+        return []
+    return [record for record in records if (record.sample, record.location_id) in places]
 
 
 def _reusable(staging: Path, asked: str) -> list[SeasonRecord]:

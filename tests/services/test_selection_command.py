@@ -4,14 +4,15 @@ import datetime as dt
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from pipeline.grid import patch_grid
-from pipeline.ledger import Reason, Status, read_records
+from pipeline.ledger import Reason, Status, read_records, write_records
 from pipeline.locations.location import Location
-from pipeline.locations.table import write_locations
+from pipeline.locations.table import read_locations, write_locations
 from pipeline.settings import load_settings
 
 DATES = (dt.date(2020, 12, 21), dt.date(2021, 3, 20), dt.date(2021, 6, 21), dt.date(2021, 9, 22))
@@ -109,6 +110,23 @@ def test_what_was_answered_under_other_settings_is_not_used(select, output):
     assert result.returncode == 0, result.stderr
     assert "starting over" in result.stderr
     assert "3 requests" in result.stderr
+
+
+def test_a_shard_that_grows_keeps_what_was_chosen(select, output, locations):
+    whole = read_locations(locations)
+    write_locations(locations, whole[:4])
+    assert select().returncode == 0
+    chosen = [replace(row, s1_id="CHOSEN_LONG_AGO") for row in read_records(output)]
+    write_records(
+        output, chosen, load_settings(locations.with_name("settings.yaml")).dataset_hash()
+    )
+    write_locations(locations, whole)
+    result = select()
+    assert result.returncode == 0, result.stderr
+    assert "1 requests" in result.stderr  # the two new places only
+    extended = read_records(output)
+    assert extended[: len(chosen)] == chosen
+    assert len(extended) == COUNT * 4
 
 
 def test_a_damaged_staging_file_is_asked_for_again(select, output):

@@ -10,7 +10,7 @@ rule select_scenes:
     input:
         locations=locations_of,
     output:
-        f"{FOLDER}/selection/{{shard}}.parquet",
+        update(f"{FOLDER}/selection/{{shard}}.parquet"),
     params:
         settings=SETTINGS_FILE,
         defining=defining("seed", "locations", "grid", "seasons", "selection", "source"),
