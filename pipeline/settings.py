@@ -137,7 +137,13 @@ class QualitySettings(Section):
         description="Largest share of pixels without data in Sentinel-2 or Sentinel-1",
     )
     label_share_min: float = Field(
-        0.5, ge=0, le=1, description="Smallest share of pixels with a Dynamic World label"
+        0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Smallest share of pixels with a Dynamic World label in each season; 0 keeps seasons"
+            " under local cloud, as SSL4EO-S12 and NoLDO-S12 do, and wastes no request"
+        ),
     )
     s1_floor_db: float = Field(
         -35.0, description="Backscatter below this is implausible (border noise), dB"
