@@ -135,5 +135,9 @@ def _blend(
 
 
 def _fade(fraction: NDArray[np.float32]) -> NDArray[np.float32]:
-    cubic = fraction * fraction * fraction
-    return cubic * (fraction * (fraction * np.float32(6.0) - np.float32(15.0)) + np.float32(10.0))
+    ramp = fraction.copy()
+    ramp *= 6.0
+    ramp -= 15.0
+    ramp *= fraction
+    ramp += 10.0
+    return ramp * fraction * fraction * fraction

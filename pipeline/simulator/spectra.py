@@ -25,7 +25,7 @@ _MARGIN_M = PIXEL_M
 _CLOUD_BIT_OF_QA60 = 1024
 _DIFFUSE_SHARE = 0.28
 _LIGHT_IN_CLOUD_SHADOW = 0.42
-_NOISE_DN, _NOISE_SHARE = 9.0, 0.006
+_PHOTON_NOISE, _PROPORTIONAL_NOISE = 0.3, 0.004  # DN at 1 DN, growing as the root; share of DN
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ class ReflectancePainter:
         light = _light(scenery.grid, self)
         radiance = self._at_sensor(band, scenery, light)
         sharp = _blurred(radiance) if factor == 1 else _block_means(radiance[1:-1, 1:-1], factor)
-        noisy = sharp + self._noise(band, grid) * (_NOISE_DN + _NOISE_SHARE * sharp)
-        return np.clip(np.rint(noisy + self.offset), 1, 65535).astype(np.uint16), None
+        deviation = _PHOTON_NOISE * np.sqrt(np.maximum(sharp, 1.0)) + _PROPORTIONAL_NOISE * sharp
+        noisy = sharp + self._noise(band, grid) * deviation
+        return np.clip(np.rint(noisy) + self.offset, 1, 65535).astype(np.uint16), None
 
     def _at_sensor(self, band: str, scenery: Scenery, light: "_Light") -> Plane:
         """The band on the 10 m pixels of the scenery, before optics and noise."""
