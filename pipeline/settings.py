@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import PipelineError
+from pipeline.settings_pretrain import PretrainSettings
 from pipeline.settings_section import Section
 
 SEASONS = 4
@@ -279,6 +280,7 @@ class Settings(Section):
     simulator: SimulatorSettings = SimulatorSettings()
     store: StoreSettings = StoreSettings()
     plan: PlanSettings = PlanSettings()
+    pretrain: PretrainSettings = PretrainSettings()
 
     @property
     def folder(self) -> Path:

@@ -48,9 +48,23 @@ def _section_yaml(section: BaseModel, indent: str) -> str:
             comment = _comment((type(value).__doc__ or "").splitlines()[0], indent)
             inner = _section_yaml(value, indent + "  ")
             blocks.append(f"\n{comment}{indent}{name}:\n{inner}")
+        elif isinstance(value, dict):
+            blocks.append(_comment(_meaning(field), indent) + _named_sections(name, value, indent))
         else:
             blocks.append(f"{_comment(_meaning(field), indent)}{indent}{name}: {_scalar(value)}\n")
     return "".join(blocks)
+
+
+def _named_sections(name: str, sections: dict[str, BaseModel], indent: str) -> str:
+    """Sections that a person names: what each may hold as a comment, then what each sets."""
+    keys = _section_yaml(type(next(iter(sections.values())))(), indent="")
+    explained = "".join(f"{indent}#   {line}".rstrip() + "\n" for line in keys.splitlines())
+    lines = [f"{indent}# What one may set, with its defaults:\n{explained}{indent}{name}:\n"]
+    for key, section in sections.items():
+        chosen = section.model_dump(mode="json", exclude_unset=True)
+        flow = yaml.safe_dump(chosen, default_flow_style=True, sort_keys=False, width=10_000)
+        lines.append(f"{indent}  {key}: {flow}")
+    return "".join(lines)
 
 
 def _meaning(field: FieldInfo) -> str:
@@ -66,8 +80,8 @@ def _comment(text: str, indent: str) -> str:
 def _scalar(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, str | bool | int | float) or value is None:
-        return json.dumps(value) if not isinstance(value, str) else value
+    if isinstance(value, bool | int | float) or value is None:
+        return json.dumps(value)
     return str(value)
 
 

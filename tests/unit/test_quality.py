@@ -43,10 +43,15 @@ def test_one_masked_polarisation_is_nodata(pixels):
 
 
 def test_too_few_labels(pixels):
+    strict = LIMITS.model_copy(update={"label_share_min": 0.5})
     half = changed(pixels, "label", np.s_[:6], 255)
-    assert check_pixels(half, LIMITS) is Reason.NONE
+    assert check_pixels(half, strict) is Reason.NONE
     less = changed(half, "label", (6, 0), 255)
-    assert check_pixels(less, LIMITS) is Reason.NODATA
+    assert check_pixels(less, strict) is Reason.NODATA
+
+
+def test_seasons_under_cloud_are_kept_by_default(pixels):
+    assert check_pixels(changed(pixels, "label", np.s_[:], 255), LIMITS) is Reason.NONE
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def test_default_yaml_says_what_the_model_says():
 def test_every_key_is_explained():
     lines = default_yaml().splitlines()
     for before, line in zip(lines, lines[1:], strict=False):
-        if ":" in line and not line.lstrip().startswith("#"):
+        named_by_a_person = line.endswith("}")
+        if ":" in line and not line.lstrip().startswith("#") and not named_by_a_person:
             assert before.lstrip().startswith("#"), f"no meaning above: {line}"
 
 
