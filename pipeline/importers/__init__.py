@@ -1,0 +1,1 @@
+"""What others have published, brought into stores of the same form."""
