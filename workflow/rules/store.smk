@@ -87,6 +87,29 @@ rule build_nol:
         "nol.zarr is complete"
 
 
+rule truth:
+    """truth.zarr: the true labels behind a nol.zarr of the simulated Earth"""
+    input:
+        rules.finish_nol.output.index,
+    output:
+        directory(f"{FOLDER}/truth.zarr"),
+    params:
+        store=store_folder,
+    message:
+        "Writing down the truth behind the noisy labels"
+    log:
+        f"{FOLDER}/logs/truth.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/truth.tsv"
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/build.yaml"
+    shell:
+        "python -m pipeline.simulator.truth_store --store {params.store} --output {output} 2>&1"
+        " | tee {log}"
+
+
 rule plan:
     """what a build will cost: requests, GB, EECU-hours, hours; fetches nothing"""
     params:

@@ -1,0 +1,17 @@
+"""The truth beside a simulated store."""
+
+import numpy as np
+import xarray as xr
+
+
+def test_truth_lies_beside_the_noisy_labels(finished):
+    assert "noisy labels are true" in finished.build("truth")
+    noisy = xr.open_zarr(finished.store, mask_and_scale=False)
+    true = xr.open_zarr(finished.folder / "truth.zarr", mask_and_scale=False)
+    assert true["label"].shape == noisy["label"].shape
+    valid = noisy["valid"].values
+    assert (true["label"].values[~valid] == 255).all()
+    assert set(np.unique(true["label"].values[valid])) <= set(range(9))
+    labelled = noisy["label"].values[valid] != 255
+    agreement = (noisy["label"].values[valid] == true["label"].values[valid])[labelled].mean()
+    assert 0.4 < agreement < 0.95
