@@ -60,7 +60,8 @@ class LocationSettings(Section):
         None,
         description=(
             "samplers points and ssl4eo: a CSV or GeoParquet file with lon and lat (and "
-            "optionally location_id, epsg, split)"
+            "optionally location_id, epsg, split, date_0 to date_3; left and top, in metres of "
+            "epsg, fix the patch's corner)"
         ),
     )
     city_count: int = Field(

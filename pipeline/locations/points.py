@@ -29,7 +29,8 @@ LOG = logging.getLogger(__name__)
 SPLITS = "train", "validation"
 
 _PARQUET = {".parquet", ".geoparquet", ".pq"}
-_OPTIONAL = ("location_id", "epsg", "split")
+_ORIGIN = ("left", "top")
+_OPTIONAL = ("location_id", "epsg", *_ORIGIN, "split")
 _DATES = ("date_0", "date_1", "date_2", "date_3")
 
 
@@ -43,6 +44,9 @@ class GivenPlace:
         lon: Degrees east.
         lat: Degrees north.
         epsg: The UTM zone to use; None for the one the place lies in.
+        origin: Easting and northing of the patch's upper-left corner in that zone, metres: the
+            patch lies on the grid of a file that was there before it. None to snap one around the
+            place.
         split: ``train`` or ``validation``; None to draw it.
         dates: Centres of the four search windows; None to derive them from the settings.
     """
@@ -52,6 +56,7 @@ class GivenPlace:
     lon: float
     lat: float
     epsg: int | None
+    origin: tuple[float, float] | None
     split: str | None
     dates: Dates | None
 
@@ -59,8 +64,10 @@ class GivenPlace:
 def read_points(path: Path) -> list[GivenPlace]:
     """Read a table of points with the columns lon and lat, in degrees.
 
-    Optional columns: location_id, epsg, split, and date_0 to date_3 together. A GeoParquet file
-    may give the points as its geometry instead, in any CRS.
+    Optional columns: location_id, epsg, split, and date_0 to date_3 together; and left and top
+    together with epsg, which fix the upper-left corner of a patch as it is, off the lattice that
+    other patches are snapped to. A GeoParquet file may give the points as its geometry instead, in
+    any CRS.
 
     Raises:
         PipelineError: The file is missing or unreadable, lacks a column, or has rows that cannot
@@ -73,12 +80,11 @@ def read_points(path: Path) -> list[GivenPlace]:
     _warn_if_swapped(path, lon, lat)
     ids = _location_ids(path, frame)
     epsgs = _epsgs(path, frame, lon)
+    origins = _origins(path, frame)
     splits = _splits(path, frame)
     dates = _dates(path, frame)
-    return [
-        GivenPlace(row, ids[row], float(lon[row]), float(lat[row]), epsgs[row], splits[row], date)
-        for row, date in enumerate(dates)
-    ]
+    columns = ids, lon.tolist(), lat.tolist(), epsgs, origins, splits, dates
+    return [GivenPlace(row, *values) for row, values in enumerate(zip(*columns, strict=True))]
 
 
 def count_points(path: Path) -> int:
@@ -163,6 +169,19 @@ def _epsgs(path: Path, frame: pd.DataFrame, lon: NDArray[np.float64]) -> Sequenc
     epsgs = _numbers(path, frame, "epsg").astype(np.int64)
     check_zones(path, epsgs, lon)
     return [int(epsg) for epsg in epsgs]
+
+
+def _origins(path: Path, frame: pd.DataFrame) -> Sequence[tuple[float, float] | None]:
+    present = [name for name in _ORIGIN if name in frame]
+    if not present:
+        return [None] * len(frame)
+    if missing := [name for name in ("epsg", *_ORIGIN) if name not in frame]:
+        raise PipelineError(
+            f"{path} has {' and '.join(present)}, but not {' and '.join(missing)}; "
+            "the corner of a patch takes epsg, left and top together"
+        )
+    left, top = (_numbers(path, frame, name).tolist() for name in _ORIGIN)
+    return list(zip(left, top, strict=True))
 
 
 def _splits(path: Path, frame: pd.DataFrame) -> Sequence[str | None]:

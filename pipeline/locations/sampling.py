@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.grid import PatchGrid, patch_grid, utm_epsg
+from pipeline.grid import PatchGrid, crs_transformer, patch_grid, utm_epsg
 from pipeline.locations.areas import read_area
 from pipeline.locations.capacity import check_room, no_room
 from pipeline.locations.land import is_land
@@ -140,7 +140,7 @@ def _given_locations(settings: Settings) -> Iterator[Location]:
     taken = PatchIndex(settings.grid.pixels * PIXEL_M)
     overlapping = 0
     for place in places:
-        grid = patch_grid(place.lon, place.lat, settings.grid.pixels, PIXEL_M, place.epsg)
+        grid = _given_grid(place, settings.grid.pixels)
         earlier = taken.first_overlap(grid)
         if earlier is not None:
             overlapping += 1
@@ -152,6 +152,21 @@ def _given_locations(settings: Settings) -> Iterator[Location]:
     if overlapping:
         fate = "kept, as published" if published else "dropped"
         LOG.warning("%d of %d places overlap an earlier one: %s", overlapping, len(places), fate)
+
+
+def _given_grid(place: GivenPlace, pixels: int) -> PatchGrid:
+    """The patch of a row: where its corner was given, exactly there; else snapped around it."""
+    if place.origin is None or place.epsg is None:
+        return patch_grid(place.lon, place.lat, pixels, PIXEL_M, place.epsg)
+    grid = PatchGrid(place.epsg, *place.origin, pixels, pixels, PIXEL_M)
+    left, bottom, right, top = grid.bounds
+    easting, northing = crs_transformer(4326, grid.epsg).transform(place.lon, place.lat)
+    if not (left <= easting <= right and bottom <= northing <= top):
+        raise PipelineError(
+            f"{_name(place)} is at {easting:.0f}, {northing:.0f} in EPSG:{grid.epsg}, outside of "
+            f"the patch that its left = {left:g}, top = {top:g} and grid.pixels = {pixels} fix"
+        )
+    return grid
 
 
 def _name(place: GivenPlace) -> str:

@@ -54,7 +54,14 @@ def read_ssl4eo(path: Path) -> list[GivenPlace]:
     dates = _ascending_dates(path, times[rows], ids)
     return [
         GivenPlace(
-            row, str(ids[row]), float(lon[row]), float(lat[row]), int(epsgs[row]), None, date
+            row=row,
+            location_id=str(ids[row]),
+            lon=float(lon[row]),
+            lat=float(lat[row]),
+            epsg=int(epsgs[row]),
+            origin=None,
+            split=None,
+            dates=date,
         )
         for row, date in enumerate(dates)
     ]

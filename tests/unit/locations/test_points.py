@@ -33,6 +33,25 @@ def test_everything_else_may_be_given(write_csv):
     assert place.dates == tuple(dt.date(2020, month, 1) for month in (1, 4, 7, 10))
 
 
+def test_a_corner_fixes_the_patch(write_csv):
+    path = write_csv("lon,lat,epsg,left,top", "34.1,-3.4,32736,617301.8198784497,9625098.22745184")
+    (place,) = read_points(path)
+    assert place.origin == (617301.8198784497, 9625098.22745184)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("lon,lat,epsg,left", "34.1,-3.4,32736,617301.8"), "has left, but not top"),
+        (("lon,lat,left,top", "34.1,-3.4,617301.8,9625098"), "has left and top, but not epsg"),
+        (("lon,lat,epsg,left,top", "34.1,-3.4,32736,here,9625098"), "left is not a number"),
+    ],
+)
+def test_half_a_corner_is_refused(write_csv, lines, words):
+    with pytest.raises(PipelineError, match=words):
+        read_points(write_csv(*lines))
+
+
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3035"])
 def test_geoparquet_points_in_any_crs(tmp_path, crs):
     path = tmp_path / "points.parquet"

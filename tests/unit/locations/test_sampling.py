@@ -7,7 +7,7 @@ import pytest
 from pyproj import Geod
 
 from pipeline.errors import PipelineError
-from pipeline.grid import is_snapped, utm_epsg
+from pipeline.grid import PatchGrid, is_snapped, utm_epsg
 from pipeline.locations.land import is_land
 from pipeline.locations.overlap import patches_overlap
 from pipeline.locations.sampling import draw_locations
@@ -223,3 +223,17 @@ def test_the_real_list_is_kept_as_published(location_settings, ssl4eo_list, capl
     ]
     assert max(distances) < 30.0 * np.sqrt(2.0) * 1.001
     assert drawn(location_settings({**options, "count": 100})) == locations[:100]
+
+
+def test_a_given_corner_is_taken_as_it_is(location_settings, write_csv):
+    path = write_csv("lon,lat,epsg,left,top", "34.06,-3.4,32736,617301.8198784497,9625098.22745184")
+    options = {"sampler": "points", "table": str(path), "count": None}
+    (location,) = drawn(location_settings(options))
+    assert location.grid == PatchGrid(32736, 617301.8198784497, 9625098.22745184, 264, 264)
+
+
+def test_a_corner_elsewhere_is_refused(location_settings, write_csv):
+    path = write_csv("lon,lat,epsg,left,top", "34.06,-3.4,32736,9625098,617301.8")
+    options = {"sampler": "points", "table": str(path), "count": None}
+    with pytest.raises(PipelineError, match=r"row 1 .* outside of the patch"):
+        drawn(location_settings(options))
