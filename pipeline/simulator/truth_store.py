@@ -7,6 +7,7 @@ chunks as that of ``nol.zarr``, so that whatever reads one reads the other.
 import argparse
 import datetime as dt
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,9 @@ def write_truth(noisy_path: Path, path: Path) -> float:
         given = noisy["label"].isel(sample=samples).values
         right += int(((given == true) & (given != UNLABELLED)).sum())
         labelled += int((given != UNLABELLED).sum())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not in the v3 specification yet; readers fall back
+        zarr.consolidate_metadata(unfinished)
     shutil.rmtree(path, ignore_errors=True)
     unfinished.rename(path)
     return right / max(1, labelled)

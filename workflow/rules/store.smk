@@ -92,9 +92,10 @@ rule truth:
     input:
         rules.finish_nol.output.index,
     output:
-        directory(f"{FOLDER}/truth.zarr"),
+        f"{FOLDER}/truth.zarr/zarr.json",
     params:
         store=store_folder,
+        truth=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Writing down the truth behind the noisy labels"
     log:
@@ -106,8 +107,8 @@ rule truth:
     conda:
         "../../envs/build.yaml"
     shell:
-        "python -m pipeline.simulator.truth_store --store {params.store} --output {output} 2>&1"
-        " | tee {log}"
+        "python -m pipeline.simulator.truth_store --store {params.store}"
+        " --output {params.truth} 2>&1 | tee {log}"
 
 
 rule plan:
