@@ -6,11 +6,9 @@ nothing but the folder.
 
 import argparse
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zarr
 from zarr.storage import MemoryStore
 
@@ -22,13 +20,17 @@ from pipeline.store.layout import (
     NATIVE_LAYOUT,
     PIXEL_ARRAYS,
     RECORD_ARRAYS,
-    RECORDS_PER_CHUNK,
     VALID,
     PixelArray,
-    RecordArray,
 )
-
-_ROOT = "zarr.json"
+from pipeline.store.metadata import (
+    ROOT_DOCUMENT,
+    add_band_names,
+    add_pixel_coordinates,
+    add_record_array,
+    consolidated_documents,
+    json_bytes,
+)
 
 
 def create_store(path: Path, settings: Settings, location_count: int) -> None:
@@ -49,10 +51,10 @@ def create_store(path: Path, settings: Settings, location_count: int) -> None:
     if read_attributes(path) is not None and stored_location_count(path) >= location_count:
         return
     documents = _documents(settings, location_count)
-    root = documents.pop(_ROOT)
+    root = documents.pop(ROOT_DOCUMENT)
     for key, content in documents.items():
         write_atomically(path / key, content)
-    write_atomically(path / _ROOT, root)
+    write_atomically(path / ROOT_DOCUMENT, root)
 
 
 def refuse_other_store(path: Path, settings: Settings) -> None:
@@ -75,12 +77,12 @@ def read_attributes(path: Path) -> dict[str, Any] | None:
         PipelineError: The file that should describe it is damaged.
     """
     try:
-        return dict(json.loads((path / _ROOT).read_bytes())["attributes"])
+        return dict(json.loads((path / ROOT_DOCUMENT).read_bytes())["attributes"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise PipelineError(
-            f"{path / _ROOT} is not the description of a Zarr group; "
+            f"{path / ROOT_DOCUMENT} is not the description of a Zarr group; "
             "choose another name in the settings or remove the folder"
         ) from None
 
@@ -100,15 +102,15 @@ def require_same_dataset(path: Path, settings: Settings) -> None:
 
 def stored_location_count(path: Path) -> int:
     """How many samples a store of ours has room for."""
-    root = json.loads((path / _ROOT).read_bytes())
+    root = json.loads((path / ROOT_DOCUMENT).read_bytes())
     return int(root["consolidated_metadata"]["metadata"][VALID.name]["shape"][0])
 
 
 def replace_attributes(path: Path, changes: dict[str, Any]) -> None:
     """Set group attributes, atomically; all other metadata stays byte for byte."""
-    root = json.loads((path / _ROOT).read_bytes())
+    root = json.loads((path / ROOT_DOCUMENT).read_bytes())
     root["attributes"] |= changes
-    write_atomically(path / _ROOT, _json_bytes(root))
+    write_atomically(path / ROOT_DOCUMENT, json_bytes(root))
 
 
 def _refuse_foreign_folder(path: Path) -> None:
@@ -119,7 +121,7 @@ def _refuse_foreign_folder(path: Path) -> None:
     ours |= {array.name for array in (*RECORD_ARRAYS, VALID)}
     ours |= {dimension for array in PIXEL_ARRAYS for dimension in array.dimensions}
     foreign = not path.is_dir() or any(
-        entry.name not in ours and not entry.name.startswith(f".{_ROOT}.")
+        entry.name not in ours and not entry.name.startswith(f".{ROOT_DOCUMENT}.")
         for entry in path.iterdir()
     )
     if foreign:
@@ -168,14 +170,9 @@ def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
     for pixel_array in PIXEL_ARRAYS:
         _add_pixel_array(group, pixel_array, settings, location_count)
     for record_array in (*RECORD_ARRAYS, VALID):
-        _add_record_array(group, record_array, location_count)
+        add_record_array(group, record_array, location_count)
     _add_coordinates(group, settings.grid.pixels)
-    with warnings.catch_warnings():
-        # Consolidated metadata is not in the v3 specification yet; readers without it still work.
-        warnings.simplefilter("ignore")
-        zarr.consolidate_metadata(store)
-    documents = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
-    return documents | {_ROOT: _with_sorted_members(documents[_ROOT])}
+    return consolidated_documents(content)
 
 
 def _add_pixel_array(
@@ -196,58 +193,15 @@ def _add_pixel_array(
     )
 
 
-def _add_record_array(group: zarr.Group, array: RecordArray, location_count: int) -> None:
-    seasons = (SEASONS,) if array.seasonal else ()
-    group.create_array(
-        array.name,
-        shape=(location_count, *seasons),
-        chunks=(RECORDS_PER_CHUNK, *seasons),
-        dtype=array.dtype,
-        fill_value=array.fill,
-        dimension_names=array.dimensions,
-        attributes=array.attributes,
-    )
-
-
 def _add_coordinates(group: zarr.Group, patch_pixels: int) -> None:
     """Names along the band axes, metres along the pixel axes."""
     for array in PIXEL_ARRAYS:
         *_, rows, columns = array.dimensions
         if array.band_dimension:
-            names = np.array(array.band_names, dtype=object)
-            _add_coordinate(group, array.band_dimension, names, "string", {})
+            add_band_names(group, array.band_dimension, array.band_names)
         if rows not in group:
             count = array.season_shape(patch_pixels)[-1]
-            offsets = array.pixel_size * (np.arange(count) + 0.5)
-            southward = {"units": "m", "long_name": "northing of the pixel centre minus `top`"}
-            eastward = {"units": "m", "long_name": "easting of the pixel centre minus `left`"}
-            _add_coordinate(group, rows, -offsets, "float64", southward)
-            _add_coordinate(group, columns, offsets, "float64", eastward)
-
-
-def _add_coordinate(
-    group: zarr.Group, name: str, values: np.ndarray[Any, Any], dtype: str, attributes: Any
-) -> None:
-    coordinate = group.create_array(
-        name,
-        shape=values.shape,
-        chunks=values.shape,
-        dtype=dtype,
-        dimension_names=[name],
-        attributes=attributes,
-    )
-    coordinate[:] = values
-
-
-def _with_sorted_members(root: bytes) -> bytes:
-    document = json.loads(root)
-    consolidated = document["consolidated_metadata"]
-    consolidated["metadata"] = dict(sorted(consolidated["metadata"].items()))
-    return _json_bytes(document)
-
-
-def _json_bytes(document: Any) -> bytes:
-    return json.dumps(document, indent=2).encode() + b"\n"
+            add_pixel_coordinates(group, rows, columns, count, array.pixel_size)
 
 
 def main() -> None:
@@ -261,7 +215,7 @@ def main() -> None:
     settings = load_settings(arguments.settings)
     create_store(arguments.store, settings, arguments.count)
     record = {"dataset_hash": settings.dataset_hash(), "samples": arguments.count}
-    write_atomically(arguments.record, _json_bytes(record))
+    write_atomically(arguments.record, json_bytes(record))
 
 
 if __name__ == "__main__":

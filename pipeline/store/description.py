@@ -1,37 +1,28 @@
-"""What ``nol.zarr`` says about itself: the attributes of its group."""
+"""What the stores say about themselves: the attributes of their groups."""
 
 import csv
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 import pipeline
 from pipeline.provenance import code_version
-from pipeline.sensors import bands_of
+from pipeline.sensors import Band, bands_of
 from pipeline.settings import Settings
-from pipeline.store.layout import (
-    NATIVE_LAYOUT,
-    PIXEL_ARRAYS,
-    RECORD_ARRAYS,
-    VALID,
-    PixelArray,
-)
+from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, RECORD_ARRAYS, VALID
+
+_NOL_TITLE = "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons"
 
 
 def group_attributes(settings: Settings) -> dict[str, Any]:
-    """What the store says about itself."""
-    table = files("pipeline.store").joinpath("attribution.csv").read_text(encoding="utf-8")
-    sources = list(csv.DictReader(table.splitlines()))
+    """What ``nol.zarr`` says about itself."""
     coordinates = [array.name for array in (*RECORD_ARRAYS, VALID)]
-    return {
-        "Conventions": "CF-1.11",
-        "layout": NATIVE_LAYOUT,
-        "title": _title(settings),
-        "version": pipeline.__version__,
-        "code_version": code_version(),
-        "source": _source(settings),
+    return common_attributes("nol", NATIVE_LAYOUT) | {
+        "title": titled(
+            "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons", settings
+        ),
+        "source": imagery_source(settings, "GOOGLE/DYNAMICWORLD/V1"),
         "simulated": settings.simulated,
-        "licences": [f"{row['data']}: {row['licence']}" for row in sources],
-        "citation": [f"{row['citation']}, {row['url']}" for row in sources],
         "dataset_hash": settings.dataset_hash(),
         "settings": settings.defining(),
         "comment": (
@@ -39,23 +30,49 @@ def group_attributes(settings: Settings) -> dict[str, Any]:
             "top[k] + y. Samples whose `valid` is false are empty."
         ),
         "coordinates": " ".join(coordinates),
-        "bands": {array.name: _band_table(array) for array in PIXEL_ARRAYS if array.band_dimension},
+        "bands": {
+            array.name: band_table(bands_of(array.name))
+            for array in PIXEL_ARRAYS
+            if array.band_dimension
+        },
     }
 
 
-def _title(settings: Settings) -> str:
-    title = "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons"
+def common_attributes(store: str, layout: str) -> dict[str, Any]:
+    """Conventions, versions, licences and citations: what every group says.
+
+    Args:
+        store: Which rows of ``attribution.csv`` apply: ``nol``, ``dw`` or ``osm``.
+        layout: Form of the store, starting with ``noldo-``.
+    """
+    table = files("pipeline.store").joinpath("attribution.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines())
+    sources = [row for row in rows if store in row["stores"].split()]
+    return {
+        "Conventions": "CF-1.11",
+        "layout": layout,
+        "version": pipeline.__version__,
+        "code_version": code_version(),
+        "licences": [f"{row['data']}: {row['licence']}" for row in sources],
+        "citation": [f"{row['citation']}, {row['url']}" for row in sources],
+    }
+
+
+def titled(title: str, settings: Settings) -> str:
+    """A title that says so if the pixels are no observation."""
     return f"SIMULATED {title}" if settings.simulated else title
 
 
-def _source(settings: Settings) -> str:
+def imagery_source(settings: Settings, *collections: str) -> str:
+    """Where pixels come from: the archive and its collections, or the simulated Earth."""
     if not settings.simulated:
-        return "google: COPERNICUS/S2_HARMONIZED, COPERNICUS/S1_GRD, GOOGLE/DYNAMICWORLD/V1"
+        return ", ".join(("google: COPERNICUS/S2_HARMONIZED", "COPERNICUS/S1_GRD", *collections))
     scenes = " and mounted scenes" if settings.simulator.scenes else ""
     return f"simulated: simulated Earth, seed {settings.simulator.seed}{scenes}; no observation"
 
 
-def _band_table(array: PixelArray) -> list[dict[str, Any]]:
+def band_table(bands: Sequence[Band]) -> list[dict[str, Any]]:
+    """Bands as a group attribute."""
     return [
         {
             "name": band.name,
@@ -64,5 +81,5 @@ def _band_table(array: PixelArray) -> list[dict[str, Any]]:
             "resolution_m": band.resolution_m,
             "source": band.source,
         }
-        for band in bands_of(array.name)
+        for band in bands
     ]

@@ -1,14 +1,5 @@
-"""One shard of ``nol.zarr``: a file per pixel array, written by one job in one pass.
+"""One shard of ``nol.zarr``: a file per pixel array, written by one job in one pass."""
 
-The files follow the ``sharding_indexed`` codec of Zarr v3: encoded inner chunks, then an index of
-(offset, length) pairs and its CRC-32C. Writing them here rather than through zarr keeps one sample
-in memory instead of several copies of a shard, puts the chunks in an order of our choosing, and
-leaves a file also where every sample is empty (zarr writes none, and workflow outputs must exist).
-
-Source: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html
-"""
-
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -16,24 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import google_crc32c
-import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import zarr
-from numcodecs import blosc
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import atomic_file
 from pipeline.season_pixels import SeasonPixels
 from pipeline.settings import SEASONS
 from pipeline.store.layout import PIXEL_ARRAYS, PixelArray, shard_files
-
-# Several Blosc threads store the blocks of a chunk in the order in which they finish: other bytes
-# on every run. Shards are compressed by as many processes as there are jobs instead.
-blosc.use_threads = False
-
-_ABSENT = np.uint64(2**64 - 1)
-"""Offset and length of an inner chunk that is not in the file; it reads as nodata."""
+from pipeline.store.shard_file import ShardFile
 
 
 @dataclass(frozen=True)
@@ -129,46 +111,32 @@ def _complete_samples(allowed: range, pixels: Mapping[tuple[int, int], SeasonPix
 
 
 class _ShardWriter:
-    """Appends the chunks of one array to its open file and remembers where they lie."""
+    """Appends the samples of one array to its open file."""
 
     def __init__(self, array: PixelArray, shape: StoreShape, file: BinaryIO) -> None:
         self.array = array
         self._shape = shape
-        self._file = file
-        self._encoder = _encoder(array)
-        self._digest = hashlib.sha256()
-        self._position = 0
         chunks_per_sample = SEASONS // array.seasons_per_chunk
-        self._index = np.full((shape.shard_size, chunks_per_sample, 2), _ABSENT, dtype="<u8")
+        counts = (shape.shard_size, chunks_per_sample)
+        self._file = ShardFile(file, counts, array.compressor)
 
     def append(self, sample: int, seasons: list[SeasonPixels]) -> None:
         """Add all seasons of one sample."""
         arrays = [getattr(season, self.array.name) for season in seasons]
         for values in arrays:
             self._check(sample, values)
+        row = sample % self._shape.shard_size
         for number, chunk in enumerate(self._chunks(arrays)):
-            if np.all(chunk == self.array.nodata):
-                continue
-            encoded = bytes(self._encoder.encode(chunk))
-            self._index[sample % self._shape.shard_size, number] = self._position, len(encoded)
-            self._write(encoded)
+            self._file.append((row, number), chunk, self.array.nodata)
 
     def finish(self) -> str:
-        """Add the index; the SHA-256 of the whole file."""
-        index = self._index.tobytes()
-        self._write(index + google_crc32c.value(index).to_bytes(4, "little"))
-        return self._digest.hexdigest()
+        """Complete the file; its SHA-256."""
+        return self._file.finish()
 
     def _chunks(self, seasons: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:
         together = self.array.seasons_per_chunk
-        dtype = np.dtype(self.array.dtype).newbyteorder("<")
         for first in range(0, SEASONS, together):
-            yield np.ascontiguousarray(np.stack(seasons[first : first + together]), dtype=dtype)
-
-    def _write(self, content: bytes) -> None:
-        self._file.write(content)
-        self._digest.update(content)
-        self._position += len(content)
+            yield np.stack(seasons[first : first + together])
 
     def _check(self, sample: int, season: NDArray[Any]) -> None:
         shape = self.array.season_shape(self._shape.patch_pixels)
@@ -177,16 +145,3 @@ class _ShardWriter:
                 f"{self.array.name} of sample {sample} is {season.dtype} {season.shape}, "
                 f"the store holds {self.array.dtype} {shape}"
             )
-
-
-def _encoder(array: PixelArray) -> Any:
-    """The compressor named in the array's metadata."""
-    options = array.compressor["configuration"]
-    if array.compressor["name"] == "zstd":
-        return numcodecs.Zstd(level=options["level"], checksum=options["checksum"])
-    return numcodecs.Blosc(
-        cname=options["cname"],
-        clevel=options["clevel"],
-        shuffle={"bitshuffle": blosc.BITSHUFFLE}[options["shuffle"]],
-        blocksize=options["blocksize"],
-    )

@@ -1,0 +1,78 @@
+"""One file of a sharded Zarr array, written chunk by chunk in one pass.
+
+The file follows the ``sharding_indexed`` codec of Zarr v3: encoded inner chunks, then an index of
+(offset, length) pairs and its CRC-32C. Writing it here rather than through zarr keeps one chunk in
+memory instead of several copies of a shard, puts the chunks in an order of our choosing, and
+leaves a file also where every chunk is empty (zarr writes none, and workflow outputs must exist).
+
+Source: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html
+"""
+
+import hashlib
+from typing import Any, BinaryIO
+
+import google_crc32c
+import numcodecs  # type: ignore[import-untyped]
+import numpy as np
+from numcodecs import blosc
+from numpy.typing import NDArray
+
+# Several Blosc threads store the blocks of a chunk in the order in which they finish: other bytes
+# on every run. Shards are compressed by as many processes as there are jobs instead.
+blosc.use_threads = False
+
+_ABSENT = np.uint64(2**64 - 1)
+"""Offset and length of an inner chunk that is not in the file; it reads as nodata."""
+
+
+class ShardFile:
+    """Appends encoded chunks to an open file and remembers where they lie."""
+
+    def __init__(
+        self, file: BinaryIO, chunk_counts: tuple[int, ...], codec: dict[str, Any]
+    ) -> None:
+        """Write to a file that is empty so far.
+
+        Args:
+            file: Open for writing.
+            chunk_counts: Inner chunks of a shard along the axes that have several.
+            codec: Compressor, as in Zarr's metadata.
+        """
+        self._file = file
+        self._encoder = _encoder(codec)
+        self._digest = hashlib.sha256()
+        self._position = 0
+        self._index = np.full((*chunk_counts, 2), _ABSENT, dtype="<u8")
+
+    def append(self, position: tuple[int, ...], chunk: NDArray[Any], nodata: int) -> None:
+        """Add one inner chunk; one without data is left out, and reads as nodata."""
+        if np.all(chunk == nodata):
+            return
+        little_endian = chunk.dtype.newbyteorder("<")
+        encoded = bytes(self._encoder.encode(np.ascontiguousarray(chunk, little_endian)))
+        self._index[position] = self._position, len(encoded)
+        self._write(encoded)
+
+    def finish(self) -> str:
+        """Add the index; the SHA-256 of the whole file."""
+        index = self._index.tobytes()
+        self._write(index + google_crc32c.value(index).to_bytes(4, "little"))
+        return self._digest.hexdigest()
+
+    def _write(self, content: bytes) -> None:
+        self._file.write(content)
+        self._digest.update(content)
+        self._position += len(content)
+
+
+def _encoder(codec: dict[str, Any]) -> Any:
+    """The compressor named in the array's metadata."""
+    options = codec["configuration"]
+    if codec["name"] == "zstd":
+        return numcodecs.Zstd(level=options["level"], checksum=options["checksum"])
+    return numcodecs.Blosc(
+        cname=options["cname"],
+        clevel=options["clevel"],
+        shuffle={"bitshuffle": blosc.BITSHUFFLE}[options["shuffle"]],
+        blocksize=options["blocksize"],
+    )
