@@ -112,8 +112,8 @@ def _survey_sheet(points: SheetPoints, seed: int) -> Landscape:
         soil,
         vigour,
         sites.warmth + 0.8 * detail,
-        sites.east,
-        sites.north,
+        sites.east.copy(),  # not a view: the other conditions must not stay in memory
+        sites.north.copy(),
     )
 
 
@@ -183,7 +183,7 @@ def _wild_land(sites: _Sites, detail: Plane) -> NDArray[np.uint8]:
     surface = np.where(humid, surface_id("pasture"), surface_id("dry_grass")).astype(np.uint8)
     shrubs = np.where(humid, surface_id("heath"), surface_id("dry_scrub"))
     np.copyto(surface, shrubs, where=dryness > 0.42, casting="unsafe")
-    desert = np.where(sites.soil > 0.5, surface_id("sand"), surface_id("dry_soil"))
+    desert = np.where(sites.soil + 0.6 * detail > 0.6, surface_id("sand"), surface_id("dry_soil"))
     np.copyto(surface, desert, where=dryness > 1.25, casting="unsafe")
     woods = np.where(
         sites.conifers + 0.5 * detail > 0.0, surface_id("conifer"), surface_id("broadleaf")
@@ -307,7 +307,7 @@ def _build_towns(
 
 def _block_kinds() -> NDArray[np.uint8]:
     """Surfaces of the 16 kinds of block in suburbs, then of the 16 in town centres."""
-    suburb = ["houses"] * 10 + ["halls"] * 2 + ["lawn"] * 2 + ["pasture", "broadleaf"]
+    suburb = ["houses"] * 11 + ["halls"] + ["lawn"] * 2 + ["pasture", "broadleaf"]
     centre = ["dense_roofs"] * 9 + ["houses"] * 4 + ["halls"] + ["lawn"] * 2
     return np.array([surface_id(name) for name in suburb + centre], np.uint8)
 

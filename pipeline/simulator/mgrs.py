@@ -82,7 +82,7 @@ class Tile:
         return strip is not None and bool(lon.max() > strip[0] and lon.min() < strip[1])
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def tile_from_name(name: str) -> Tile | None:
     """The tile of a five-character name, or None where there is no such square."""
     parts = _NAME.fullmatch(name)
@@ -136,7 +136,7 @@ def _tiles_around(epsg: int, x: float, y: float) -> list[Tile]:
     ]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _tile(epsg: int, column: int, row: int) -> Tile:
     return Tile(epsg, column, row)
 

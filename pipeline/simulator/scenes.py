@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.grid import PatchGrid
 from pipeline.simulator.scene import SceneBand
 
-_PIECE_M = 5_160.0  # whole 60 m pixels; a common patch is one piece
+_PIECE_M = 3_000.0  # whole 60 m pixels; a patch of 264 is one piece
 
 Painter = Callable[[str, PatchGrid], tuple[NDArray[Any], NDArray[np.bool_] | None]]
 """Computes a band on a window: values, and which of them are valid (None = all)."""

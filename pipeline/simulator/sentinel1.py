@@ -15,6 +15,7 @@ from pipeline.grid import utm_epsg
 from pipeline.simulator import backscatter, utm
 from pipeline.simulator.noise import stable_hash, uniform
 from pipeline.simulator.orbits import RepeatOrbit
+from pipeline.simulator.scene import SceneBand
 from pipeline.simulator.scenes import ProceduralScene, band_on
 
 GRD = "COPERNICUS/S1_GRD"
@@ -30,6 +31,7 @@ _SLICE_SECONDS = 25
 _HIGHEST_SLICE = 53  # 79.5 to 81 degrees
 _SLICE_OVERLAP_DEGREES = 0.03
 _GRID_OFFSET_M = (3.75, -1.25)  # GRD rasters are not on Sentinel-2's lattice; exact in binary
+_ANGLE_STEP_M = 1000.0
 _POLAR_LATITUDE = 68.0
 _SHARE_OF_EXTRA_WIDE = 0.7
 _SHARE_OF_GAPS = 0.04
@@ -37,6 +39,7 @@ _SHARE_WITHOUT_S1B = 0.25
 _SHARE_OF_SINGLE_POLARISATION = 0.04
 _SHARE_OF_UNUSED_PASSES = 0.15
 _RELATIVE_ORBIT_SHIFT = {"A": 73, "B": 27}
+_CYCLES_FLOWN_BEFORE = {"A": 15, "B": -47}  # S1A was launched before the epoch, S1B after it
 _INDEX = re.compile(
     r"S1([AB])_(?:IW|EW)_GRD[HM]_1S[SD][VH]_(\d{8}T\d{6})_\d{8}T\d{6}_\d{6}_([0-9A-F]{6})_[0-9A-F]{4}"
 )
@@ -117,7 +120,7 @@ def get(index: str, seed: int) -> ProceduralScene | None:
     return None
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def scene_of(frame: Frame, pass_number: int, seed: int) -> ProceduralScene | None:
     """The scene of one pass over a frame, or None where nothing was acquired.
 
@@ -136,17 +139,7 @@ def scene_of(frame: Frame, pass_number: int, seed: int) -> ProceduralScene | Non
     properties = _properties(frame, spacecraft, pass_number, sensed, mode, polarisations, seed)
     index = properties["system:index"]
     epsg, outline, footprint = _geometry(frame)
-    left, bottom, right, top = outline.bounds
-    origin = (
-        math.floor(left / 10.0) * 10.0 + _GRID_OFFSET_M[0],
-        math.ceil(top / 10.0) * 10.0 + _GRID_OFFSET_M[1],
-    )
-    size = (
-        math.ceil((top - bottom) / 1000.0) * 1000.0,
-        math.ceil((right - left) / 1000.0) * 1000.0,
-    )
-    bands = {name: band_on(name, "float64", origin, 10.0, size) for name in polarisations}
-    bands["angle"] = band_on("angle", "float32", origin, 1000.0, size)
+    bands = _bands(frame, tuple(polarisations), properties["resolution_meters"])
     salt = stable_hash(seed, index)
     painter = backscatter.BackscatterPainter(sensed.date(), seed, salt, frame.descending, outline)
     return ProceduralScene(
@@ -178,7 +171,22 @@ def _polarisations(frame: Frame, pass_number: int, seed: int) -> list[str]:
     return pair[:1] if draw < _SHARE_OF_SINGLE_POLARISATION else pair
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=1024)
+def _bands(frame: Frame, polarisations: tuple[str, ...], resolution: float) -> dict[str, SceneBand]:
+    left, bottom, right, top = _geometry(frame)[1].bounds
+    origin = (
+        math.floor(left / 10.0) * 10.0 + _GRID_OFFSET_M[0],
+        math.ceil(top / 10.0) * 10.0 + _GRID_OFFSET_M[1],
+    )
+    size = (
+        math.ceil((top - bottom) / _ANGLE_STEP_M) * _ANGLE_STEP_M,
+        math.ceil((right - left) / _ANGLE_STEP_M) * _ANGLE_STEP_M,
+    )
+    bands = {name: band_on(name, "float64", origin, resolution, size) for name in polarisations}
+    return bands | {"angle": band_on("angle", "float32", origin, _ANGLE_STEP_M, size)}
+
+
+@lru_cache(maxsize=4096)
 def _geometry(frame: Frame) -> tuple[int, Polygon, BaseGeometry]:
     """Zone, outline in it, and outline in longitude and latitude."""
     half = _SLICE_DEGREES / 2.0 + _SLICE_OVERLAP_DEGREES
@@ -199,7 +207,7 @@ def _properties(
     seed: int,
 ) -> dict[str, Any]:
     relative = ORBIT.revolution(frame.track) + 1
-    cycle = pass_number // 2
+    cycle = pass_number // 2 + _CYCLES_FLOWN_BEFORE[spacecraft]
     absolute = cycle * ORBIT.revolutions + relative - 1 + _RELATIVE_ORBIT_SHIFT[spacecraft]
     kind = ("S" if len(polarisations) == 1 else "D") + polarisations[0][0]
     end = sensed + datetime.timedelta(seconds=_SLICE_SECONDS)

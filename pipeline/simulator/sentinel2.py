@@ -115,7 +115,7 @@ def get(collection: str, index: str, seed: int) -> ProceduralScene | None:
     return None
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def granules(tile: Tile, track: int, pass_number: int, seed: int) -> tuple[Granule, ...]:
     """What one pass brings back of a tile: nothing, one granule, or two of a split datatake.
 
@@ -150,7 +150,7 @@ def granules(tile: Tile, track: int, pass_number: int, seed: int) -> tuple[Granu
     )
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def scene_of(collection: str, granule: Granule, seed: int) -> ProceduralScene | None:
     """A granule's image in a collection; None where Dynamic World has no twin of it."""
     if collection == DYNAMIC_WORLD and not _has_dynamic_world(granule, seed):
@@ -162,7 +162,7 @@ def scene_of(collection: str, granule: Granule, seed: int) -> ProceduralScene | 
         granule.outline,
         _footprint(granule.tile.epsg, granule.outline.wkb),
         _properties(collection, granule),
-        _bands(collection, granule),
+        _bands(collection, granule.tile, granule.sensed < _QA60_UNTIL),
         _painter(collection, granule, seed),
     )
 
@@ -172,13 +172,13 @@ def _tracks(tile: Tile) -> list[int]:
     return [track for track in _candidate_tracks(tile) if not _outline(tile, track).is_empty]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _candidate_tracks(tile: Tile) -> tuple[int, ...]:
     reach = (ORBIT.swath_m + 1.5 * TILE_SIZE_M) / 2.0
     return tuple(ORBIT.tracks_near(*tile.centre, descending=True, reach_m=reach))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _outline(tile: Tile, track: int) -> Polygon:
     lat = tile.centre[1]
     strip = ORBIT.swath(track, (lat + 1.5, lat - 1.5), True, tile.epsg)
@@ -198,7 +198,7 @@ def _largest_polygon(shape: BaseGeometry) -> Polygon:
     return shape if isinstance(shape, Polygon) else Polygon()
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _footprint(epsg: int, outline: bytes) -> BaseGeometry:
     return utm.lonlat_outline(epsg, shapely.from_wkb(outline))
 
@@ -227,10 +227,11 @@ def _has_dynamic_world(granule: Granule, seed: int) -> bool:
     return granule.cloud_percent <= _MAX_CLOUD_OF_DYNAMIC_WORLD and not lost
 
 
-def _bands(collection: str, granule: Granule) -> dict[str, SceneBand]:
+@lru_cache(maxsize=1024)
+def _bands(collection: str, tile: Tile, has_cloud_mask: bool) -> dict[str, SceneBand]:
     if collection in (L1C, L1C_HARMONIZED):
         described = [(band.name, "uint16", band.resolution_m) for band in cube_bands("sentinel-2")]
-        if granule.sensed < _QA60_UNTIL:
+        if has_cloud_mask:
             described.append(("QA60", "uint16", 60))
     else:
         described = [("label", "uint8", 10)]
@@ -238,8 +239,7 @@ def _bands(collection: str, granule: Granule) -> dict[str, SceneBand]:
         classes = [row.flag_meaning for row in load_legend("dynamic_world")]
         described = [(name, "float32", 10) for name in classes] + described
     size = (TILE_SIZE_M, TILE_SIZE_M)
-    origin = granule.tile.origin
-    return {name: band_on(name, dtype, origin, step, size) for name, dtype, step in described}
+    return {name: band_on(name, dtype, tile.origin, step, size) for name, dtype, step in described}
 
 
 def _painter(collection: str, granule: Granule, seed: int) -> Painter:

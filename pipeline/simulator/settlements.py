@@ -143,7 +143,7 @@ def _columns(row: int) -> int:
     return max(1, round(360.0 * _METRES_PER_DEGREE * math.cos(lat) / _CELL_M))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=8192)
 def _settlement(row: int, column: int, seed: int) -> Settlement | None:
     key = (seed, "settlement", row, column)
     if uniform(*key, "settled") >= _SHARE_OF_SETTLED_CELLS:

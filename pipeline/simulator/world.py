@@ -20,7 +20,7 @@ PIXEL_M = 10.0
 """Resolution at which the land is surveyed, metres."""
 
 _CACHE_MARGIN_M = SENTINEL2_LATTICE_M
-_MAX_CACHED_PIXELS = 2_000_000
+_MAX_CACHED_PIXELS = 1_500_000
 _MAX_CACHED_STATES = 8
 
 
