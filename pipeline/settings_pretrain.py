@@ -154,7 +154,7 @@ class PretrainSettings(Section):
         20, ge=1, description="Epochs between checkpoints that are kept, beside best and last"
     )
     panels_every: int = Field(
-        10, ge=1, description="Epochs between two pictures of validation samples"
+        10, ge=1, description="Epochs between two drawings of panels and curves"
     )
     panel_samples: int = Field(4, ge=0, le=32, description="Validation samples in a picture")
     wandb_project: str | None = Field(

@@ -70,6 +70,23 @@ def require_land_cover(store: Path, group: str) -> None:
         )
 
 
+def require_truth(truth: Path, store: Path, attributes: dict[str, Any]) -> None:
+    """Refuse a truth that belongs to the samples of another store.
+
+    Raises:
+        PipelineError: There is no such store, or it is of another dataset or size.
+    """
+    found = read_attributes(truth)
+    if found is None:
+        raise PipelineError(f"there is no store of true labels at {truth}; write it or set null")
+    same_data = found.get("dataset_hash") == attributes["dataset_hash"]
+    if not same_data or open_chunks(truth / "label").shape != open_chunks(store / "label").shape:
+        raise PipelineError(
+            f"the true labels in {truth} are not those of {store}; write them anew "
+            "(python -m pipeline.simulator.truth_store)"
+        )
+
+
 def _require_bands(store: Path, array: str, attributes: dict[str, Any]) -> None:
     table = cube_bands("sentinel-2") if array == "s2" else bands_of(array)
     expected = [band.name for band in table]

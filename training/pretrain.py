@@ -30,7 +30,12 @@ from training.cromss_task import CromssTask, NotFinite
 from training.data_module import PretrainData
 from training.export import ExportedEncoder, export_encoders
 from training.gpus import gpus_of_this_run
-from training.preflight import contracts_of, require_land_cover, usable_attributes
+from training.preflight import (
+    contracts_of,
+    require_land_cover,
+    require_truth,
+    usable_attributes,
+)
 from training.run_checkpoints import STOPPED, AtomicCheckpointIO, RunCheckpoints, last_checkpoint
 from training.run_records import Panels, RunRecords, ThroughputBar
 
@@ -96,6 +101,8 @@ def plan_run(
     attributes = usable_attributes(store, run)
     if settings.clean_store is not None:
         require_land_cover(settings.clean_store, settings.clean_split)
+    if settings.truth_store is not None:
+        require_truth(settings.truth_store, store, attributes)
     return RunPlan(name, run, settings, seed, store, attributes, output)
 
 
@@ -172,7 +179,7 @@ def _make_trainer(plan: RunPlan) -> L.Trainer:
 def _make_callbacks(plan: RunPlan) -> list[L.Callback]:
     settings = plan.settings
     callbacks: list[L.Callback] = [
-        RunRecords(plan.output, plan.name),
+        RunRecords(plan.output, plan.name, settings.panels_every),
         Panels(plan.output / "panels", settings.panels_every, settings.panel_samples),
         RunCheckpoints(plan.checkpoints, settings.checkpoint_every),
     ]

@@ -1,15 +1,16 @@
 """Checkpoints of a run: last, best, and every so many epochs; each appears whole or not at all."""
 
 import pickle
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from pipeline.atomic_file import atomic_file
+from pipeline.atomic_file import PARTIAL_SUFFIX, atomic_file
 from pipeline.errors import PipelineError
 from training.cromss_task import IDENTITY, CromssTask, NotFinite
 
@@ -51,17 +52,19 @@ class RunCheckpoints(Checkpoint):
         self._best = state_dict["best"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save what this epoch calls for; `last` comes at the end, so that it knows of the rest."""
-        if not isinstance(pl_module, CromssTask):
-            raise TypeError(f"cannot keep checkpoints of {type(pl_module).__name__}")
-        loss = pl_module.validation_loss
+        """Save the state once; what else this epoch calls for is another name of the same file."""
+        loss = cast(CromssTask, pl_module).validation_loss
         epoch = trainer.current_epoch
-        if loss is not None and loss < self._best:
-            self._best = loss
-            trainer.save_checkpoint(self._folder / BEST)
-        if (epoch + 1) % self._every == 0:
-            trainer.save_checkpoint(self._folder / f"epoch-{epoch:04d}.ckpt")
+        is_best = loss is not None and loss < self._best
+        if is_best:
+            self._best = cast(float, loss)
         trainer.save_checkpoint(self._folder / LAST)
+        if not trainer.is_global_zero:
+            return
+        if is_best:
+            _give_name(self._folder / LAST, self._folder / BEST)
+        if (epoch + 1) % self._every == 0:
+            _give_name(self._folder / LAST, self._folder / f"epoch-{epoch:04d}.ckpt")
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -114,3 +117,15 @@ def read_training_state(path: Path) -> dict[str, Any]:
             "move it away to begin again, or put back a good one"
         ) from None
     return dict(state)
+
+
+def _give_name(path: Path, name: Path) -> None:
+    """Let a second name stand for a file; `last` is replaced, not overwritten, so it stays."""
+    link = name.with_name(f".{name.name}{PARTIAL_SUFFIX}")
+    link.unlink(missing_ok=True)
+    try:
+        link.hardlink_to(path)
+    except OSError:
+        # Some network file systems have no hard links.
+        shutil.copyfile(path, link)
+    link.replace(name)

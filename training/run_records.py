@@ -22,11 +22,13 @@ class RunRecords(L.Callback):
     Args:
         folder: Of the run.
         title: Of the curves.
+        draw_every: Epochs between two drawings of the curves.
     """
 
-    def __init__(self, folder: Path, title: str) -> None:
+    def __init__(self, folder: Path, title: str, draw_every: int) -> None:
         self._folder = folder
         self._title = title
+        self._draw_every = draw_every
         self._table: MetricTable | None = None
         self._started = 0.0
         self._trained = 0.0
@@ -56,8 +58,9 @@ class RunRecords(L.Callback):
         figures = {row.key: row.value for row in rows}
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=trainer.current_epoch)
-        curves = draw_curves(self._table.frame(), self._title)
-        write_atomically(self._folder / "curves.png", png(curves))
+        if _is_due(trainer, self._draw_every):
+            curves = draw_curves(self._table.frame(), self._title)
+            write_atomically(self._folder / "curves.png", png(curves))
         # Through Lightning, which puts it above the progress bar.
         task.print(_line(trainer, figures), flush=True)
 
@@ -78,10 +81,9 @@ class Panels(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw on the first rank; the network is in evaluation mode here."""
-        epoch = trainer.current_epoch
-        is_due = epoch % self._every == 0 or epoch + 1 == trainer.max_epochs
-        if not (is_due and trainer.is_global_zero and self._count):
+        if not (_is_due(trainer, self._every) and trainer.is_global_zero and self._count):
             return
+        epoch = trainer.current_epoch
         task = cast(CromssTask, pl_module)
         samples = cast(PretrainData, trainer.datamodule).validation  # type: ignore[attr-defined]
         places = np.linspace(0, len(samples) - 1, min(self._count, len(samples))).astype(int)
@@ -118,6 +120,12 @@ class ThroughputBar(TQDMProgressBar):
         samples = self._batches * task.run.batch_size * trainer.world_size
         seconds = max(time.monotonic() - self._started, 1e-9)
         return {"loss": f"{task.watched_loss:.3f}", "samples/s": f"{samples / seconds:.1f}"}
+
+
+def _is_due(trainer: L.Trainer, every: int) -> bool:
+    """The first epoch, then every so many, and the last."""
+    epoch = trainer.current_epoch
+    return epoch % every == 0 or epoch + 1 == trainer.max_epochs
 
 
 def _line(trainer: L.Trainer, figures: dict[str, float]) -> str:

@@ -6,15 +6,17 @@ import dask
 import numpy as np
 import pytest
 import torch
+import yaml
 import zarr
 
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings import SEASONS, validate_settings
+from pipeline.settings import SEASONS, Settings, validate_settings
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
 from pipeline.store.shards import write_shard
+from training.pretrain import RunPlan, plan_run
 
-PATCH = 96
+PATCH = 48
 SAMPLES = 24
 VALIDATION = 6
 EMPTY = 3
@@ -24,18 +26,16 @@ CLASSES = 4
 """Classes that occur; 4 to 8 do not."""
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    torch.set_num_threads(1)
+torch.set_num_threads(1)
 
 
 def learnable_pixels(sample: int, season: int, size: int = PATCH) -> SeasonPixels:
     """Rectangles of four classes, each with its own reflectance and backscatter, and noise."""
     place = np.random.default_rng([sample])
     label = np.full((size, size), place.integers(CLASSES), np.uint8)
-    for _ in range(6):
-        row, column = place.integers(0, size - 24, 2) // 6 * 6
-        label[row : row + 24, column : column + 24] = place.integers(CLASSES)
+    for _ in range(4):
+        row, column = place.integers(0, size - 18, 2) // 6 * 6
+        label[row : row + 18, column : column + 18] = place.integers(CLASSES)
     noise = np.random.default_rng([sample, season])
 
     def reflectance(bands: int, step: int) -> np.ndarray:
@@ -55,22 +55,24 @@ def learnable_pixels(sample: int, season: int, size: int = PATCH) -> SeasonPixel
     )
 
 
-def write_store(path: Path, pixels=learnable_pixels, samples: int = SAMPLES) -> Path:
-    """A finished store: the last six samples are for validation, one slot is empty."""
+def write_store(
+    path: Path, pixels=learnable_pixels, samples=SAMPLES, validation=VALIDATION, empty=(EMPTY,)
+) -> Path:
+    """A finished store: the last samples are for validation, some slots are empty."""
     settings = validate_settings({"grid": {"pixels": PATCH}, "store": {"shard_size": 8}})
     create_store(path, settings, samples)
-    kept = [sample for sample in range(samples) if sample != EMPTY]
+    kept = [sample for sample in range(samples) if sample not in empty]
     for shard in range(-(-samples // 8)):
         here = [sample for sample in kept if sample // 8 == shard]
         write_shard(path, shard, {(k, t): pixels(k, t) for k in here for t in range(SEASONS)})
-    finish_store(path, kept, samples)
+    finish_store(path, kept, samples, validation)
     return path
 
 
-def finish_store(path: Path, kept: list[int], samples: int) -> None:
+def finish_store(path: Path, kept: list[int], samples: int, validation: int) -> None:
     """Write the values per sample and the statistics, as the last steps of a build do."""
     group = zarr.open_group(path, mode="r+")
-    split = ["train"] * (samples - VALIDATION) + ["validation"] * VALIDATION
+    split = ["train"] * (samples - validation) + ["validation"] * validation
     group["id"][:] = np.array([f"{k:07d}" for k in range(samples)], dtype=object)
     group["split"][:] = np.array(split, dtype=object)
     group["valid"][:] = np.isin(np.arange(samples), kept)
@@ -81,3 +83,41 @@ def finish_store(path: Path, kept: list[int], samples: int) -> None:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory) -> Path:
     return write_store(tmp_path_factory.mktemp("store") / "nol.zarr")
+
+
+TINY = {
+    "encoder": "timm-mobilenetv3_small_minimal_100",
+    "crop": 32,
+    "batch_size": 4,
+    "epochs": 3,
+    "learning_rate": 0.003,
+    "selection": {"ramp_epochs": 2},
+}
+"""The smallest encoder with five stages that has no random layer."""
+
+
+def tiny_settings(workers=0, log_every=1, panel_samples=0, **changes) -> Settings:
+    """Settings with one run, `tiny`; changes go to the run, others are of the hardware."""
+    pretrain = {
+        "accelerator": "cpu",
+        "deterministic": True,
+        "workers": workers,
+        "log_every": log_every,
+        "panel_samples": panel_samples,
+        "panels_every": 100,
+    }
+    hardware = {key: changes.pop(key) for key in list(changes) if key in _HARDWARE}
+    runs = {"tiny": TINY | changes}
+    return validate_settings({"seed": 3, "pretrain": pretrain | hardware | {"runs": runs}})
+
+
+_HARDWARE = ("devices", "clean_store", "truth_store", "precision", "compile", "wandb_project")
+
+
+def tiny_plan(store: Path, output: Path, **changes) -> RunPlan:
+    """A run that is ready to start; the settings lie beside it for the command line."""
+    settings = tiny_settings(**changes)
+    output.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(settings.model_dump(mode="json"))
+    (output / "settings.yaml").write_text(text)
+    return plan_run(settings.pretrain, "tiny", settings.seed, store, output)

@@ -1,0 +1,191 @@
+"""Batches are what the store holds, whoever reads them, and in the promised order."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from pipeline.errors import PipelineError
+from tests.training.conftest import EMPTY, SAMPLES, VALIDATION, learnable_pixels, write_store
+from training.loader import EpochSampler, make_loader
+from training.samples import Draw, NolDataset, TileDataset
+
+
+@pytest.fixture
+def train(store):
+    return NolDataset(store, "train", seed=5)
+
+
+def test_splits_hold_the_valid_samples(store, train):
+    assert train.samples.tolist() == [k for k in range(SAMPLES - VALIDATION) if k != EMPTY]
+    assert train.ids[0] == "0000000" and len(train.ids) == len(train)
+    assert len(NolDataset(store, "validation")) == VALIDATION
+
+
+def test_batches_hold_the_stored_integers_of_the_drawn_season(train):
+    batch = train.__getitems__([Draw(2, 11), Draw(2, 0), Draw(2, 4)])
+    assert batch.epoch == 2
+    for row, (sample, season) in enumerate(zip(batch.sample_B, batch.season_B, strict=True)):
+        written = learnable_pixels(int(sample), int(season))
+        for name in ("s1", "s2_10m", "s2_20m", "s2_60m"):
+            found = batch.imagery[name][row].numpy()
+            assert found.dtype == getattr(written, name).dtype
+            np.testing.assert_array_equal(found, getattr(written, name))
+        labels = [learnable_pixels(int(sample), t).label for t in range(4)]
+        np.testing.assert_array_equal(batch.labels_BTHW[row], labels)
+
+
+def test_seasons_depend_on_seed_epoch_and_sample_alone(store, train):
+    places = list(range(len(train)))
+    together = train.__getitems__([Draw(1, place) for place in places]).season_B
+    alone = [int(train[Draw(1, place)].season_B) for place in places]
+    assert together.tolist() == alone
+    epochs = [train.__getitems__([Draw(e, p) for p in places]).season_B for e in range(6)]
+    assert set(torch.cat(epochs).tolist()) == {0, 1, 2, 3}
+    assert not torch.equal(together, train.__getitems__([Draw(2, p) for p in places]).season_B)
+    other = NolDataset(store, "train", seed=6)
+    assert not torch.equal(together, other.__getitems__([Draw(1, p) for p in places]).season_B)
+
+
+def test_only_the_asked_modality_is_read(store):
+    assert set(NolDataset(store, "train", ("s1",))[0].imagery) == {"s1"}
+    assert "s1" not in NolDataset(store, "train", ("s2",))[0].imagery
+
+
+def test_workers_read_the_same_batches(store, train):
+    def batches(workers):
+        sampler = EpochSampler(len(train), 4, seed=1)
+        loader = make_loader(train, sampler, 4, workers)
+        found = []
+        for epoch in (0, 1):
+            sampler.set_epoch(epoch)
+            found += list(loader)
+        return found
+
+    here, elsewhere = batches(0), batches(2)
+    assert len(here) == len(elsewhere) == 8
+    for mine, theirs in zip(here, elsewhere, strict=True):
+        assert mine.epoch == theirs.epoch
+        assert torch.equal(mine.sample_B, theirs.sample_B)
+        assert torch.equal(mine.season_B, theirs.season_B)
+        assert torch.equal(mine.labels_BTHW, theirs.labels_BTHW)
+        assert all(torch.equal(mine.imagery[k], theirs.imagery[k]) for k in mine.imagery)
+
+
+def test_ranks_share_the_joint_batches_of_one_process():
+    def batches(rank, ranks, size):
+        sampler = EpochSampler(103, size, seed=2, rank=rank, ranks=ranks)
+        sampler.set_epoch(4)
+        places = [draw.position for draw in sampler]
+        assert len(places) == len(sampler) and len(places) % size == 0
+        return np.array(places).reshape(-1, size)
+
+    joint = batches(0, 1, 8)
+    shared = np.hstack([batches(0, 2, 4), batches(1, 2, 4)])
+    assert len(joint) == 12
+    np.testing.assert_array_equal(np.sort(shared, axis=1), np.sort(joint, axis=1))
+    assert len(np.unique(joint)) == joint.size
+
+
+def test_epochs_have_orders_of_their_own():
+    sampler = EpochSampler(50, 5)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    assert [d.position for d in sampler] != [d.position for d in first]
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+
+
+def test_validation_visits_every_position_once_over_all_ranks():
+    visited = [
+        draw for rank in range(4) for draw in EpochSampler(10, 4, shuffle=False, rank=rank, ranks=4)
+    ]
+    assert sorted(draw.position for draw in visited) == list(range(10))
+    assert {draw.epoch for draw in visited} == {0}
+
+
+def test_labels_that_are_no_classes_are_named(tmp_path):
+    def with_nine(sample, season):
+        pixels = learnable_pixels(sample, season)
+        if (sample, season) == (2, 1):
+            pixels.label[3, 4] = 9
+        return pixels
+
+    store = write_store(tmp_path / "nol.zarr", with_nine, samples=6, validation=2, empty=())
+    with pytest.raises(PipelineError, match="sample 2 has the label 9; labels are 0 to 8"):
+        NolDataset(store, "train").__getitems__([0, 2])
+
+
+def test_unlabelled_pixels_are_fine(tmp_path):
+    def without_labels(sample, season):
+        pixels = learnable_pixels(sample, season)
+        pixels.label[:] = 255
+        return pixels
+
+    store = write_store(tmp_path / "nol.zarr", without_labels, samples=2, validation=1, empty=())
+    assert (NolDataset(store, "train")[0].labels_BTHW == 255).all()
+
+
+def test_a_split_without_samples_is_named(store):
+    with pytest.raises(PipelineError, match="no valid sample in the split 'test', 23 in all of 24"):
+        NolDataset(store, "test")
+
+
+def test_any_chunks_of_any_reader_give_the_same_batch(store, train, tmp_path):
+    path = tmp_path / "other.zarr"
+    shutil.copytree(store, path)
+    for name, chunks in (("s1", (2, 4, 2, 24, 24)), ("label", (1, 1, 48, 48))):
+        values = zarr.open_array(store / name, mode="r")
+        attributes = dict(values.attrs)
+        shutil.rmtree(path / name)
+        copy = zarr.create_array(
+            path / name, shape=values.shape, dtype=values.dtype, chunks=chunks,
+            dimension_names=values.metadata.dimension_names, attributes=attributes,
+        )  # fmt: skip
+        copy[:] = values[:]
+    requests = [Draw(1, place) for place in (5, 1)]
+    expected = train.__getitems__(requests)
+    found = NolDataset(path, "train", seed=5).__getitems__(requests)
+    assert torch.equal(found.imagery["s1"], expected.imagery["s1"])
+    assert torch.equal(found.labels_BTHW, expected.labels_BTHW)
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """Three tiles of 50 pixels with a cube of 13 bands; the second one is not valid."""
+    rng = np.random.default_rng(0)
+    root = zarr.create_group(tmp_path / "dw.zarr", attributes={"layout": "noldo-tiles-1"})
+    group = root.create_group("test", attributes={"layout": "noldo-tiles-1"})
+    shapes = {
+        "s2": (rng.integers(1, 4000, (3, 13, 50, 50), np.uint16), ["sample", "band_s2", "y", "x"]),
+        "s1": (rng.integers(-3000, 0, (3, 2, 50, 50), np.int16), ["sample", "band_s1", "y", "x"]),
+        "label": (rng.integers(0, 9, (3, 50, 50), np.uint8), ["sample", "y", "x"]),
+        "valid": (np.array([True, False, True]), ["sample"]),
+    }
+    for name, (values, dimensions) in shapes.items():
+        whole = values.shape[1:]
+        array = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, chunks=(1, *whole),
+            dimension_names=dimensions, attributes={"flag_values": list(range(9))},
+        )  # fmt: skip
+        array[:] = values
+    return tmp_path / "dw.zarr", {name: values for name, (values, _) in shapes.items()}
+
+
+def test_tiles_are_samples_of_one_season(tiles):
+    path, written = tiles
+    dataset = TileDataset(path, "test")
+    assert len(dataset) == 2
+    batch = dataset.__getitems__([1, 0])
+    np.testing.assert_array_equal(batch.imagery["s2"], written["s2"][[2, 0]])
+    np.testing.assert_array_equal(batch.imagery["s1"], written["s1"][[2, 0]])
+    np.testing.assert_array_equal(batch.labels_BTHW[:, 0], written["label"][[2, 0]])
+
+
+def test_a_group_without_an_array_is_named(tiles):
+    path, _ = tiles
+    shutil.rmtree(path / "test" / "s1")
+    with pytest.raises(PipelineError, match="has no array s1, which training on s1 and s2 needs"):
+        TileDataset(path, "test")
