@@ -98,7 +98,7 @@ class BackscatterPainter:
         columns = np.arange(grid.width + 1) + math.floor(grid.left / grid.resolution)
         rows = np.arange(grid.height + 1) - math.floor(grid.top / grid.resolution)
         salt = stable_hash(self.salt, _CO_POLARISED[band])
-        draws = to_index(lattice_hash(columns[None, :], rows[:, None], salt))
+        draws = _table_position(lattice_hash(columns[None, :], rows[:, None], salt))
         cells = _gamma_quantiles().take(draws)
         pairs = cells[:-1] + cells[1:]
         return (pairs[:, :-1] + pairs[:, 1:]) * np.float32(0.25)
@@ -122,7 +122,7 @@ class _Table:
     snow: float
 
 
-def to_index(hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
+def _table_position(hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
     """The upper bits of hashes as positions in a table of quantiles."""
     return (hashes >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
 
