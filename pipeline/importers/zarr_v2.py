@@ -1,0 +1,187 @@
+"""Arrays of a zipped Zarr v2 group, chunk by chunk, without trusting its metadata.
+
+A reader of our own, because Zarr v2 metadata may name a codec that unpickles, and because a chunk's
+header may claim any size. Known are the codecs of the published SSL4EO-S12 v1.1 files and their
+plain relatives; all else is refused.
+
+Source: https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any, Self
+
+import numcodecs  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.importers.archives import DamagedMember, Limits, zip_entry_reason
+
+_DEFLATED = ("zlib", "gzip")
+_KINDS = "biufSUM"
+_BLOSC_HEADER_BYTES = 16
+_LARGEST_METADATA_BYTES = 1 << 20
+_LARGEST_ARRAY_VALUES = 1 << 33
+
+
+class ZippedGroup:
+    """The arrays of one ``.zarr.zip`` file; close it, or use it in a ``with`` block."""
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        """Open a file.
+
+        Raises:
+            DamagedMember: It is no zip archive.
+        """
+        self._limits = limits or Limits()
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DamagedMember(f"no zip archive ({error})") from None
+        self._entries = {entry.filename: entry for entry in self._archive.infolist()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    def refusals(self) -> dict[str, str]:
+        """Entries that are never read, with the reason."""
+        reasons = {
+            name: zip_entry_reason(entry, self._limits)
+            for name, entry in self._entries.items()
+            if not entry.is_dir()
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def array(self, name: str) -> "ZippedArray":
+        """One array of the group.
+
+        Raises:
+            DamagedMember: There is none, or it is stored in a way that is not read.
+        """
+        content = self.read(f"{name}/.zarray")
+        if content is None:
+            raise DamagedMember(f"lacks the array {name}")
+        if len(content) > _LARGEST_METADATA_BYTES:
+            raise DamagedMember(f"metadata of {len(content)} bytes")
+        try:
+            return ZippedArray(self, name, json.loads(content))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedMember(f"array {name} is not Zarr v2 ({error})") from None
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of one entry; None if there is none.
+
+        Raises:
+            DamagedMember: It must not or cannot be read.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if reason := zip_entry_reason(entry, self._limits):
+            raise DamagedMember(f"{key}: {reason}")
+        try:
+            return self._archive.read(entry)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+            raise DamagedMember(f"{key} is damaged ({error})") from None
+
+    @property
+    def largest_chunk(self) -> int:
+        """Bytes a decoded chunk may take."""
+        return self._limits.member_bytes
+
+
+class ZippedArray:
+    """One array; attributes ``shape`` and ``dtype`` as in numpy."""
+
+    def __init__(self, group: ZippedGroup, name: str, metadata: dict[str, Any]) -> None:
+        if metadata["zarr_format"] != 2 or metadata.get("filters") or metadata["order"] != "C":
+            raise ValueError("format, filters or order")
+        self.shape: tuple[int, ...] = tuple(int(length) for length in metadata["shape"])
+        self.dtype = np.dtype(metadata["dtype"])
+        self._chunks = tuple(int(length) for length in metadata["chunks"])
+        self._separator = metadata.get("dimension_separator", ".")
+        self._fill = metadata["fill_value"]
+        self._group = group
+        self._name = name
+        self._codec = _codec(metadata["compressor"])
+        self._check()
+
+    def read(self, *index: int) -> NDArray[Any]:
+        """The part of the array at the given positions along its first axes.
+
+        Only the chunks that it touches are read.
+
+        Raises:
+            DamagedMember: A chunk is damaged or refused.
+        """
+        rest = self.shape[len(index) :]
+        result = np.empty(rest, self.dtype)
+        leading = [position // length for position, length in zip(index, self._chunks)]  # noqa: B905
+        inside = tuple(position % length for position, length in zip(index, self._chunks))  # noqa: B905
+        lengths = self._chunks[len(index) :]
+        grid = [range(-(-size // length)) for size, length in zip(rest, lengths, strict=True)]
+        for trailing in product(*grid):
+            chunk = self._chunk([*leading, *trailing])[inside]
+            where = tuple(
+                slice(number * length, min((number + 1) * length, size))
+                for number, length, size in zip(trailing, lengths, rest, strict=True)
+            )
+            result[where] = chunk[tuple(slice(0, part.stop - part.start) for part in where)]
+        return result
+
+    def _chunk(self, numbers: Sequence[int]) -> NDArray[Any]:
+        key = f"{self._name}/{self._separator.join(map(str, numbers)) or '0'}"
+        content = self._group.read(key)
+        if content is None:
+            fill = np.zeros((), self.dtype) if self._fill is None else np.array(self._fill)
+            return np.full(self._chunks, fill.astype(self.dtype))
+        decoded = self._decode(key, content, prod(self._chunks) * self.dtype.itemsize)
+        return np.frombuffer(decoded, self.dtype).reshape(self._chunks)
+
+    def _decode(self, key: str, content: bytes, expected: int) -> bytes:
+        """The plain bytes of a chunk: as many as it should have, or none at all."""
+        if self._codec == "blosc":
+            _check_blosc_header(key, content, expected)
+        try:
+            if self._codec in _DEFLATED:
+                unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+                content = unpacker.decompress(content, expected + 1)
+            elif self._codec == "blosc":
+                content = bytes(numcodecs.Blosc().decode(content))
+        except (zlib.error, RuntimeError, ValueError) as error:
+            raise DamagedMember(f"{key} is damaged ({error})") from None
+        if len(content) != expected:
+            raise DamagedMember(f"{key} holds {len(content)} bytes instead of {expected}")
+        return content
+
+    def _check(self) -> None:
+        if self.dtype.kind not in _KINDS or self._separator not in (".", "/"):
+            raise ValueError(f"type {self.dtype} or separator {self._separator!r}")
+        if len(self._chunks) != len(self.shape) or min((1, *self._chunks)) < 1:
+            raise ValueError(f"chunks {self._chunks} of {self.shape}")
+        if prod(self._chunks) * self.dtype.itemsize > self._group.largest_chunk:
+            raise ValueError(f"chunks of {self._chunks} are too large")
+        if min((0, *self.shape)) < 0 or prod(self.shape) > _LARGEST_ARRAY_VALUES:
+            raise ValueError(f"shape {self.shape}")
+
+
+def _codec(compressor: dict[str, Any] | None) -> str:
+    name = "" if compressor is None else str(compressor["id"])
+    if name not in ("", "blosc", *_DEFLATED):
+        raise ValueError(f"codec {name!r}")
+    return name
+
+
+def _check_blosc_header(key: str, content: bytes, expected: int) -> None:
+    """Blosc allocates what its header claims: bytes 4 to 8, little-endian."""
+    claimed = int.from_bytes(content[4:8], "little")
+    if len(content) < _BLOSC_HEADER_BYTES or claimed != expected:
+        raise DamagedMember(f"{key} claims {claimed} bytes instead of {expected}")
