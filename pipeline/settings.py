@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.errors import PipelineError
+from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.settings_pretrain import PretrainSettings
 from pipeline.settings_section import Section
 
@@ -280,6 +282,8 @@ class Settings(Section):
     earthengine: EarthEngineSettings = EarthEngineSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     store: StoreSettings = StoreSettings()
+    dynamic_world: DynamicWorldSettings = DynamicWorldSettings()
+    osm_landuse: OsmLanduseSettings = OsmLanduseSettings()
     plan: PlanSettings = PlanSettings()
     pretrain: PretrainSettings = PretrainSettings()
 
@@ -294,7 +298,7 @@ class Settings(Section):
         return self.earthengine.service != "google"
 
     def defining(self) -> dict[str, Any]:
-        """The part of the settings that decides the bytes of the stores, as plain JSON values.
+        """The part of the settings that decides the bytes of ``nol.zarr``, as plain JSON values.
 
         Left out are the number of locations (more may be asked for later), the name and folder,
         and how the service is reached.
@@ -304,15 +308,36 @@ class Settings(Section):
             key: dump[key] for key in ("seed", "grid", "seasons", "selection", "quality", "store")
         }
         kept["locations"] = {k: v for k, v in dump["locations"].items() if k != "count"}
-        simulator = dump["simulator"]
-        world = {"seed": simulator["seed"], "scenes": simulator["scenes"]}
-        kept["source"] = {"simulated": world} if self.simulated else "google"
+        kept["source"] = self._source()
         return kept
+
+    def dw_defining(self) -> dict[str, Any]:
+        """The part of the settings that decides the bytes of ``dw.zarr``, as plain JSON values."""
+        return {
+            "seed": self.seed,
+            "dynamic_world": self.dynamic_world.defining(),
+            "source": self._source(),
+        }
+
+    def osm_defining(self) -> dict[str, Any]:
+        """The part of the settings that decides the bytes of ``osm.zarr``, as plain JSON values."""
+        return self.dw_defining() | {"osm_landuse": self.osm_landuse.defining()}
 
     def dataset_hash(self) -> str:
         """SHA-256 over `defining`, 16 hexadecimal digits: stores of equal hash may be mixed."""
-        text = json.dumps(self.defining(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash(self.defining())
+
+    def _source(self) -> dict[str, Any] | str:
+        if not self.simulated:
+            return "google"
+        world = self.simulator.model_dump(mode="json", include={"seed", "scenes"})
+        return {"simulated": world}
+
+
+def short_hash(values: Any) -> str:
+    """SHA-256 over plain JSON values, whatever their order; 16 hexadecimal digits."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def validate_settings(values: dict[str, Any]) -> Settings:

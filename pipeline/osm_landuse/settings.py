@@ -1,11 +1,23 @@
 """The section ``osm_landuse`` of the settings."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.settings_section import Section
+
+_EFFORT = {
+    "contact",
+    "requests_per_second",
+    "request_timeout_s",
+    "attempts",
+    "backoff_s",
+    "patience_s",
+    "require_legend",
+    "vetoes",
+}
+"""Settings that change no byte of the store; vetoes count by their content."""
 
 
 class OsmLanduseSettings(Section):
@@ -134,3 +146,7 @@ class OsmLanduseSettings(Section):
                 "which brings its own openings; set cleaning: none"
             )
         return self
+
+    def defining(self) -> dict[str, Any]:
+        """The settings that decide the labels and what is kept of them, as plain JSON values."""
+        return self.model_dump(mode="json", exclude=_EFFORT)
