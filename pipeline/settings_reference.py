@@ -80,7 +80,7 @@ def _comment(text: str, indent: str) -> str:
 def _scalar(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, bool | int | float) or value is None:
+    if isinstance(value, bool | int | float) or value in (None, ""):
         return json.dumps(value)
     return str(value)
 
