@@ -82,7 +82,7 @@ def _scalar(value: Any) -> str:
         return "[" + ", ".join(_scalar(item) for item in value) + "]"
     if isinstance(value, bool | int | float) or value in (None, ""):
         return json.dumps(value)
-    return str(value) or '""'
+    return str(value)
 
 
 def main() -> None:
