@@ -86,7 +86,7 @@ def store(tmp_path_factory) -> Path:
 
 
 TINY = {
-    "encoder": "timm-mobilenetv3_small_minimal_100",
+    "encoder": "tu-mobilenetv3_small_050",
     "crop": 32,
     "batch_size": 4,
     "epochs": 3,
