@@ -42,6 +42,10 @@ class Workflow:
     def store(self) -> Path:
         return self.folder / "nol.zarr"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
         configfile = self.directory / "configuration.yaml"
         configfile.write_text(yaml.safe_dump(self.configuration))
@@ -55,7 +59,7 @@ class Workflow:
             capture_output=True,
             text=True,
             cwd=self.directory,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env=self.environment,
         )
 
     def build(self, *arguments: str, cores: int = 2) -> str:
@@ -82,6 +86,12 @@ def executed_rules(text: str) -> dict[str, int]:
         return {}
     rows = (line.split() for line in table[1].splitlines())
     return {rule: int(count) for rule, count in rows}
+
+
+def error_lines(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """What a run says went wrong: our steps' own lines, and the one of the workflow's start."""
+    lines = run.stderr.splitlines() + run.stdout.splitlines()
+    return [line for line in lines if line.startswith(("error: ", "WorkflowError"))]
 
 
 @pytest.fixture

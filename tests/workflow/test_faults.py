@@ -1,0 +1,90 @@
+"""A whole build against a service that fails: nothing changes but the time it takes."""
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from pipeline.simulator.archive import ProceduralArchive
+from pipeline.simulator.faults import FaultPlan, FaultRule
+from pipeline.simulator.journal import WORK
+from pipeline.simulator.server import SimulatedEarthEngine
+from tests.workflow.conftest import error_lines
+
+TEN_FAULTS = (
+    "throttled",
+    "throttled_retry_after",
+    "error_500",
+    "error_503",
+    "error_504",
+    "html_502",
+    "html_200",
+    "reset",
+    "truncated",
+    "garbage",
+)
+
+
+@pytest.fixture
+def server():
+    """One simulated Earth Engine for all jobs, whose journal tells what was asked."""
+    with SimulatedEarthEngine(ProceduralArchive(seed=7)) as running:
+        yield running
+
+
+@pytest.fixture
+def served(workflow, server):
+    """A workflow that asks that server, a few places at a time."""
+    workflow.configuration |= {"earthengine": {"service": server.url, "selection_batch": 2}}
+    return workflow
+
+
+def answered(server, kind):
+    """How many requests of a kind got the right answer."""
+    return sum(record.kind == kind and record.fault is None for record in server.journal)
+
+
+def test_a_quarter_of_the_calls_failing_in_ten_ways_changes_no_byte(served, server, finished):
+    requests = frozenset({"compute", "pixels"})
+    server.faults = FaultPlan(
+        FaultRule(kind, positions=frozenset(range(4 * turn, 10_000, 40)), requests=requests)
+        for turn, kind in enumerate(TEN_FAULTS)
+    )
+    served.build()
+    assert served.digests() == finished.digests()
+    met = Counter(record.fault for record in server.journal if record.kind in WORK)
+    assert met.keys() == {None, *TEN_FAULTS}
+    assert 0.24 < 1 - met[None] / met.total() < 0.27
+
+
+def test_what_throttling_and_time_outs_left_open_is_asked_for_again(served, server, finished):
+    served.configuration["earthengine"]["attempts"] = 1
+    for fault, requests, first, reason in [
+        ("throttled", "compute", 2, "quota"),
+        ("throttled", "pixels", 20, "quota"),
+        ("error_504", "pixels", 1, "timeout"),
+    ]:
+        later = frozenset(range(first, 10_000))
+        rule = FaultRule(fault, positions=later, requests=frozenset({requests}))
+        server.faults = FaultPlan([rule])
+        run = served.run("build_nol", cores=1)
+        assert run.returncode == 1
+        lines = error_lines(run)
+        assert lines and "Traceback" not in run.stdout + run.stderr
+        assert all(f"({reason}" in line and "run the same command" in line for line in lines)
+        assert nothing_half_written(served)
+
+    server.faults = FaultPlan()
+    served.build(cores=1)
+    assert served.digests() == finished.digests()
+    selected = pd.read_parquet(served.folder / "selection")["status"].eq("selected").sum()
+    assert answered(server, "pixels") <= selected
+    assert answered(server, "compute") == 5
+
+
+def nothing_half_written(workflow):
+    """Pixels and commit record of a shard are both there or both not, and no index yet."""
+    committed = {file.stem for file in workflow.folder.glob("shards/*.parquet")}
+    written = {file.parts[-5] for file in workflow.store.glob("*/c/*/0/0/0/0")}
+    unfinished = list(workflow.store.rglob("*.partial"))
+    return committed == written and not unfinished and not list(workflow.folder.glob("*.index*"))
