@@ -18,6 +18,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/locations.smk"
 include: "workflow/rules/imagery.smk"
 include: "workflow/rules/store.smk"
+include: "workflow/rules/pretrain.smk"
 
 
 localrules:

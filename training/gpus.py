@@ -20,6 +20,11 @@ from pipeline.errors import PipelineError
 _POLL_SECONDS = 2.0
 
 
+def installed_gpus() -> int:
+    """GPUs of this machine, counted by their device files: importing torch would take seconds."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
 def visible_gpus(environment: Mapping[str, str], installed: int) -> list[str]:
     """Names of the GPUs this process may use, as in ``CUDA_VISIBLE_DEVICES``.
 

@@ -206,7 +206,12 @@ def _make_loggers(plan: RunPlan) -> list[Logger]:
 def _quieten_lightning() -> None:
     """Leave out advice that does not apply: sampler and workers are chosen with care."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for advice in ("does not have many workers", "Checkpoint directory", "number of training batc"):
+    for advice in (
+        "does not have many workers",
+        "Checkpoint directory",
+        "number of training batches",
+        "LeafSpec",
+    ):
         warnings.filterwarnings("ignore", message=f".*{advice}.*")
 
 

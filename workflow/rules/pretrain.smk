@@ -1,0 +1,46 @@
+# One target per run of the settings: an encoder, its log and its exported weights. A run keeps its
+# checkpoints beside its outputs, so that the same command goes on where a killed one stopped.
+
+from training.gpus import installed_gpus
+
+PRETRAIN = SETTINGS.pretrain
+RUN_GPUS = 0 if PRETRAIN.accelerator == "cpu" else PRETRAIN.devices
+
+# Runs wait for each other here; which GPUs a run takes it decides itself (training/gpus.py).
+if installed_gpus():
+    workflow.global_resources.setdefault("gpu", installed_gpus())
+
+
+for RUN, RECIPE in PRETRAIN.runs.items():
+
+    rule:
+        """an encoder trained on nol.zarr, its metrics and its checkpoints"""
+        name:
+            f"pretrain_{RUN}"
+        input:
+            index=rules.finish_nol.output.index,
+            statistics=rules.nol_statistics.output,
+        output:
+            expand(f"{FOLDER}/runs/{RUN}/encoders/{{modality}}.safetensors", modality=RECIPE.modalities),
+        params:
+            settings=SETTINGS_FILE,
+            store=store_folder,
+            run=RUN,
+            folder=lambda wildcards, output: Path(output[0]).parents[1].as_posix(),
+            recipe=RECIPE.model_dump(mode="json"),
+            seed=SETTINGS.seed,
+        message:
+            "Pretraining {params.run}"
+        log:
+            f"{FOLDER}/logs/pretrain/{RUN}.log",
+        benchmark:
+            f"{FOLDER}/benchmarks/pretrain/{RUN}.tsv"
+        threads: PRETRAIN.devices * (PRETRAIN.workers + 1)
+        resources:
+            gpu=RUN_GPUS,
+            mem_mb=8000 * PRETRAIN.devices,
+        conda:
+            "../../envs/train.yaml"
+        shell:
+            "python -m training.pretrain --settings {params.settings} --run {params.run}"
+            " --store {params.store} --output {params.folder} 2>&1 | tee {log}"
