@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -95,7 +95,8 @@ def iterate_members(
     """Go through the files of a folder or archive in a fixed order.
 
     Folders are walked in the order of their names, zip archives in that of their directory, tar
-    archives in that of their bytes. ``x.tar.gz.partaa`` stands for all its parts.
+    archives in that of their bytes. ``x.tar.gz.partaa`` stands for all its parts. An archive that
+    lies in a folder is gone through in its place.
 
     Args:
         path: A folder, ``.tar``, ``.tar.gz``, ``.tgz`` or ``.zip`` file.
@@ -166,11 +167,24 @@ def _folder_members(
             path = here / name
             relative = path.relative_to(root).as_posix()
             status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and (is_zip(path) or is_tar(path)):
+                yield from _nested_members(path, relative, refuse, limits)
+                continue
             reason = _mode_reason(status.st_mode) or _size_reason(status.st_size, None, limits)
             if reason := unsafe_name(relative) or reason:
                 refuse(Refusal(root.name, printable(relative), reason))
                 continue
             yield Member(root.name, PurePosixPath(relative), status.st_size, path.read_bytes)
+
+
+def _nested_members(
+    path: Path, relative: str, refuse: Callable[[Refusal], None], limits: Limits
+) -> Iterator[Member]:
+    """The members of an archive in a folder, named as if it were a folder itself."""
+    if _parts(path)[0] != path:
+        return
+    for member in iterate_members(path, refuse, limits):
+        yield replace(member, name=PurePosixPath(relative) / member.name)
 
 
 def _zip_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) -> Iterator[Member]:
