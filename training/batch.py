@@ -106,14 +106,33 @@ class BatchPreparation(nn.Module):
         # Autocast would round reflectances to 8 or 11 bits.
         with torch.autocast(stored.sample_B.device.type, enabled=False):
             for modality, contract in self.contracts.items():
-                if modality == "s1":
-                    values_BCHW = stored.imagery["s1"].float() * _S1_UNIT
-                else:
-                    values_BCHW = assemble_cube(
-                        stored.imagery, contract.bands, size, self._run.upsampling
-                    )
+                values_BCHW = contract_values(stored.imagery, contract, size, self._run.upsampling)
                 images[modality] = self._scalings[modality](values_BCHW)
         return images
+
+
+def contract_values(
+    imagery: dict[str, Tensor],
+    contract: InputContract,
+    size: tuple[int, int],
+    method: Upsampling,
+) -> Tensor:
+    """What a contract asks for, before scaling: its bands in its order and unit.
+
+    Args:
+        imagery: Stored integers, (B, bands, rows, columns) by array.
+        contract: Of the network.
+        size: Rows and columns of the 10 m grid.
+        method: How coarse bands of Sentinel-2 are refined.
+
+    Returns:
+        (B, C, *size) float32.
+    """
+    if contract.modality == "s1":
+        places = {band.name: band.cube_position for band in cube_bands("sentinel-1")}
+        layers = [imagery["s1"][:, places[name]].float() for name in contract.bands]
+        return torch.stack(layers, dim=1) * _S1_UNIT
+    return assemble_cube(imagery, contract.bands, size, method)
 
 
 def assemble_cube(

@@ -1,0 +1,173 @@
+"""Settings of the downstream evaluation: tasks, encoders, and the protocol that all share."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from pipeline.settings_section import Section
+
+PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+Head = Literal["deeplabv3plus", "fpn", "pspnet", "upernet", "unet"]
+Mode = Literal["frozen", "finetuned"]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class TaskSettings(Section):
+    """One segmentation task: a store of tiles, and the network that is put on each encoder."""
+
+    store: str = Field(
+        description="A tile store beside nol.zarr by its name, or (with a slash) a path to one"
+    )
+    train_group: str = Field("train", description="Group of the store to train on")
+    test_group: str = Field("test", description="Group of the store that is scored")
+    label: str = Field("label", description="Array of the store with the labels")
+    num_classes: int = Field(ge=2, le=255, description="Classes; their ids are 0 to this minus 1")
+    head: Head = Field(description="Network on top of the encoder")
+    encoder_depth: int = Field(
+        5,
+        ge=3,
+        le=5,
+        description=(
+            "Stages of the encoder that the head uses; the paper's PSPNet uses 3, which leaves most"
+            " of a ResNet out"
+        ),
+    )
+    crop: int | None = Field(
+        None,
+        ge=32,
+        description="Rows and columns of a training crop, pixels; null: whole tiles, as do smaller",
+    )
+    batch_size: int = Field(32, ge=2, description="Training crops in a batch of one device")
+    test_batch_size: int = Field(8, ge=1, description="Tiles scored at once; changes no score")
+
+
+class EncoderSettings(Section):
+    """One encoder to compare."""
+
+    weights: str = Field(
+        description=(
+            "A name of training/encoders.csv, run:<name> for a run of pretrain.runs, or the path of"
+            " a file"
+        )
+    )
+    modality: Literal["s1", "s2"] = Field("s2", description="Sensor that the encoder sees")
+    bands: int | None = Field(
+        None, ge=2, le=13, description="Bands of Sentinel-2; null: those the weights were made for"
+    )
+    backbone: str = Field(
+        "resnet50", description="Network of random and ImageNet weights; other weights know theirs"
+    )
+    head: Head | None = Field(
+        None, description="Head instead of the task's, such as upernet for a vision transformer"
+    )
+
+    @property
+    def run(self) -> str | None:
+        """The pretraining run that makes these weights, if one of this dataset does."""
+        return self.weights.removeprefix("run:") if self.weights.startswith("run:") else None
+
+
+class ProbeSettings(Section):
+    """Linear probe and nearest neighbours on tiles with one class each, such as EuroSAT."""
+
+    store: str | None = Field(
+        None, description="A tile store as in `tasks`, such as eurosat.zarr; null: no probe"
+    )
+    train_group: str = Field("train", description="Group of the store to fit on")
+    test_group: str = Field("test", description="Group of the store that is scored")
+    label: str = Field("scene_class", description="Record of the store with the class of each tile")
+    neighbours: int = Field(5, ge=1, description="Tiles that vote in the kNN classifier")
+    penalty: float = Field(
+        1e-3, ge=0, description="L2 penalty of the linear probe, on standardised features"
+    )
+    batch_size: int = Field(64, ge=1, description="Tiles embedded at once; changes no score")
+
+
+def _tasks_of_the_paper() -> dict[str, TaskSettings]:
+    """Section IV of the paper; crops and batches of its released scripts."""
+    return {
+        "dw": TaskSettings(
+            store="dw.zarr", num_classes=9, head="deeplabv3plus", crop=496, batch_size=56
+        ),
+        "osm": TaskSettings(store="osm.zarr", num_classes=13, head="fpn", crop=480, batch_size=32),
+        "dfc2020": TaskSettings(
+            store="dfc2020.zarr", num_classes=8, head="pspnet", encoder_depth=3, batch_size=32
+        ),
+    }
+
+
+def _own_encoders() -> dict[str, EncoderSettings]:
+    return {
+        "random_s1": EncoderSettings(weights="random", modality="s1"),
+        "random_s2": EncoderSettings(weights="random"),
+        "midF_s1": EncoderSettings(weights="run:midF", modality="s1"),
+        "midF_s2": EncoderSettings(weights="run:midF"),
+        "lateF_s1": EncoderSettings(weights="run:lateF", modality="s1"),
+        "lateF_s2": EncoderSettings(weights="run:lateF"),
+    }
+
+
+class EvaluateSettings(Section):
+    """Downstream evaluation: every task with every encoder, mode and seed is one row."""
+
+    tasks: dict[PlainName, TaskSettings] = Field(
+        default_factory=_tasks_of_the_paper, description="The tasks by name"
+    )
+    encoders: dict[PlainName, EncoderSettings] = Field(
+        default_factory=_own_encoders, description="The encoders to compare, by name"
+    )
+    modes: tuple[Mode, ...] = Field(
+        ("frozen", "finetuned"),
+        min_length=1,
+        description="frozen: only the head is trained; finetuned: the encoder as well",
+    )
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        (0, 1, 2), min_length=1, description="Each seed is one repetition of everything"
+    )
+    label_fractions: tuple[Share, ...] = Field(
+        (1.0,), min_length=1, description="Shares of the training tiles, drawn anew for each seed"
+    )
+    ablation: tuple[PlainName, ...] = Field(
+        ("midF_s1", "midF_s2", "lateF_s1", "lateF_s2"),
+        description="Encoders of the table that `ablation` makes",
+    )
+    epochs: int = Field(50, ge=1, description="Passes over the training tiles; the last one counts")
+    learning_rate: float = Field(5e-4, gt=0, description="Of Adam, at the start")
+    final_learning_rate: float = Field(
+        1e-5, gt=0, description="Of Adam once the cosine has ended, as released"
+    )
+    cosine_share: float = Field(
+        0.8, gt=0, le=1, description="Share of the epochs over which the rate falls, as released"
+    )
+    weight_decay: float = Field(1e-8, ge=0, description="L2 penalty inside Adam, as released")
+    flip_share: float = Field(0.5, ge=0, le=1, description="Share of training crops flipped")
+    rotation_share: float = Field(0.2, ge=0, le=1, description="Share of training crops rotated")
+    accelerator: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="auto: a GPU where there is one"
+    )
+    devices: int = Field(1, ge=1, description="GPUs (or CPU processes) of one evaluation")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        "32-true", description="Number format inside the networks; the loss is always float32"
+    )
+    workers: int = Field(4, ge=0, description="Processes that read tiles, per device; 0: none")
+    accept_noncommercial: bool = Field(
+        False, description="true: weights whose licence forbids commercial use may be evaluated"
+    )
+    bootstrap_replicates: int = Field(
+        1000, ge=1, description="Draws of test tiles behind each 95 % interval"
+    )
+    figure_tiles: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 2, 3), description="Test tiles, counted from 0, that the figure of maps shows"
+    )
+    figure_samples: int = Field(
+        64, ge=2, description="Tiles behind the accumulated PCA variance of an encoder"
+    )
+    probe: ProbeSettings = ProbeSettings()
+
+    @model_validator(mode="after")
+    def _ablation_is_known(self) -> Self:
+        unknown = [name for name in self.ablation if name not in self.encoders]
+        if unknown and "ablation" in self.model_fields_set:
+            known = ", ".join(self.encoders)
+            raise ValueError(f"ablation names {unknown[0]!r}, encoders has only {known}")
+        return self
