@@ -1,7 +1,8 @@
 """One request at a time through the Earth Engine client, made dependable.
 
 Every attempt is exactly one HTTP call: the client's own retries are off. Around it: a slot of the
-adaptive limiter, one request of the build's budget, tenacity, and the tally of what it took.
+adaptive limiter, one of those shared by all processes, one request of the build's budget, tenacity,
+and the tally of what it took.
 """
 
 import os
@@ -25,6 +26,7 @@ from pipeline.earthengine.errors import (
     classify,
 )
 from pipeline.earthengine.limiter import AdaptiveLimiter
+from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.settings import EarthEngineSettings
 
@@ -67,6 +69,7 @@ class Client:
         slots: int,
         budget: Budget,
         transport: PooledTransport,
+        shared: SharedSlots,
     ) -> None:
         self.slots = slots
         self.statistics = Statistics()
@@ -74,6 +77,7 @@ class Client:
         self._budget = budget
         self._transport = transport
         self._limiter = AdaptiveLimiter(slots)
+        self._shared = shared
         self._counting = threading.Lock()
         self._process = os.getpid()
 
@@ -156,7 +160,7 @@ class Client:
         return answer
 
     def _send(self, request: Callable[[], Raw], kind: str) -> Raw:
-        with self._limiter.slot():
+        with self._limiter.slot(), self._shared.slot(self._limiter.wait_within):
             self._budget.reserve(kind)
             started = time.monotonic()
             try:

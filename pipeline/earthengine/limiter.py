@@ -87,6 +87,16 @@ class AdaptiveLimiter:
         with self._changed:
             self._changed.wait_for(lambda: self._stopped, seconds)
 
+    def wait_within(self, seconds: float) -> None:
+        """Sleep with a slot, before the request is sent.
+
+        Raises:
+            concurrent.futures.CancelledError: `stop` was called.
+        """
+        self.wait(seconds)
+        if self._stopped:
+            raise CancelledError
+
     def _acquire(self) -> None:
         with self._changed:
             while not self._stopped:

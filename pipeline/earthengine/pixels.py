@@ -32,7 +32,7 @@ _COARSE = {"s2_20m": 2, "s2_60m": 6}
 
 _BANDS = (*_S2_BANDS, *_S1_BANDS, _LABEL)
 
-_S1_MASKED_DB = -9999.0
+S1_MASKED_DB = -9999.0
 """Stands for masked backscatter on the way: an int16 would not hold it in hundredths."""
 
 _S1_UNITS_PER_DB = 100
@@ -70,7 +70,7 @@ def fetch_season(client: Client, record: SeasonRecord, grid: PatchGrid) -> Seaso
         s2_10m=_native(bands, "s2_10m", 1),
         s2_20m=_native(bands, "s2_20m", _COARSE["s2_20m"]),
         s2_60m=_native(bands, "s2_60m", _COARSE["s2_60m"]),
-        s1=np.stack([_to_hundredths(bands[name]) for name in _S1_BANDS]),
+        s1=np.stack([to_hundredths(bands[name]) for name in _S1_BANDS]),
         label=bands[_LABEL].astype(np.uint8),
     )
 
@@ -100,17 +100,22 @@ def _images(record: SeasonRecord) -> tuple[ee.Image, ee.Image, ee.Image]:
 
     ``unmask(..., False)`` because by default it leaves what is outside the footprint masked.
     """
-    s2 = _image(S2_COLLECTION, record.s2_id).select(list(_S2_BANDS))
-    s1 = _image(S1_COLLECTION, record.s1_id).select(list(_S1_BANDS))
-    label = _image(DW_COLLECTION, record.dw_id).select([_LABEL])
+    s2 = scene_image(S2_COLLECTION, record.s2_id).select(list(_S2_BANDS))
+    s1 = scene_image(S1_COLLECTION, record.s1_id).select(list(_S1_BANDS))
+    label = scene_image(DW_COLLECTION, record.dw_id).select([_LABEL])
     return (
         s2.unmask(S2_NODATA, False).toUint16(),
-        s1.unmask(_S1_MASKED_DB, False).toFloat(),
+        s1.unmask(S1_MASKED_DB, False).toFloat(),
         label.unmask(LABEL_NODATA, False).toUint8(),
     )
 
 
-def _image(collection: str, index: str) -> ee.Image:
+def scene_image(collection: str, index: str) -> ee.Image:
+    """The image of that index.
+
+    Raises:
+        ValueError: The index is not the name of a scene.
+    """
     if not _INDEX.fullmatch(index):
         raise ValueError(f"{index!r} is not the index of a scene of {collection}")
     return ee.Image(f"{collection}/{index}")
@@ -134,7 +139,7 @@ def _fetch_bands(
     doubted: list[Any] = []
 
     def check(answer: Any) -> dict[str, NDArray[Any]]:
-        pixels = _read_npy(answer, grid.shape, names)
+        pixels = read_npy(answer, grid.shape, names)
         bands = {name: pixels[name] for name in names}
         varying = _varying_band(bands) if nested else None
         if varying and answer not in doubted:
@@ -149,7 +154,7 @@ def _fetch_bands(
     return client.call(partial(ee.data.computePixels, request), check, PIXELS, repeat)
 
 
-def _read_npy(answer: Any, shape: tuple[int, int], names: tuple[str, ...]) -> NDArray[Any]:
+def read_npy(answer: Any, shape: tuple[int, int], names: tuple[str, ...]) -> NDArray[Any]:
     """The structured array of an NPY answer, without ever unpickling.
 
     Raises:
@@ -196,9 +201,9 @@ def _native(bands: dict[str, NDArray[Any]], array: str, factor: int) -> NDArray[
     return np.stack(layers).astype(np.uint16)
 
 
-def _to_hundredths(decibels: NDArray[Any]) -> NDArray[np.int16]:
+def to_hundredths(decibels: NDArray[Any]) -> NDArray[np.int16]:
     """Backscatter in dB as int16 hundredths; masked and non-finite becomes -32768."""
-    known = np.isfinite(decibels) & (decibels != _S1_MASKED_DB)
+    known = np.isfinite(decibels) & (decibels != S1_MASKED_DB)
     scaled = np.rint(np.where(known, decibels, 0.0) * _S1_UNITS_PER_DB)
     limited = np.clip(scaled, S1_NODATA + 1, np.iinfo(np.int16).max).astype(np.int16)
     return np.where(known, limited, np.int16(S1_NODATA))

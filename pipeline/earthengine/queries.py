@@ -5,27 +5,16 @@ are; a batch that is too much for one request is halved until it fits.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import ee
 
 from pipeline.candidates import OpticalScene, RadarScene, SeasonCandidates
-from pipeline.earthengine.budget import SELECTION
+from pipeline.earthengine.batches import ask_about
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import (
-    PASSING,
-    SERVICE_ERRORS,
-    EarthEngineFault,
-    Fatal,
-    Missing,
-    Quota,
-    TimedOut,
-    TooBig,
-    Transient,
-)
+from pipeline.earthengine.errors import EarthEngineFault, Transient
 from pipeline.grid import PatchGrid
 from pipeline.locations.location import Location
 from pipeline.settings import SEASONS, Settings
@@ -57,17 +46,15 @@ def select_candidates(
         locations: The places.
         settings: Window, cloud limit and size of a batch.
 
-    Yields:
+    Returns:
         In the order the answers come: a place and its candidates, one per season; or the fault
         that kept us from finding out (any but `Missing`).
 
     Raises:
         Fatal: The service refuses; nothing more would be answered.
     """
-    batches = _batches(locations, settings.earthengine.selection_batch)
-    ask = partial(_ask, client, settings=settings)
-    for _, answers in client.map(ask, batches):
-        yield from answers.result()
+    question = partial(_question, settings=settings)
+    return ask_about(client, locations, settings.earthengine.selection_batch, question)
 
 
 def search_window(date: dt.date, half_window_days: int) -> Window:
@@ -79,52 +66,24 @@ def search_window(date: dt.date, half_window_days: int) -> Window:
     return date - reach, date + reach
 
 
-def _ask(client: Client, places: Sequence[Location], settings: Settings) -> list[Answer]:
-    """Ask for one batch; where it is too much at once, for its halves."""
-    try:
-        return _ask_once(client, places, settings)
-    except Fatal:
-        raise
-    except Missing as fault:
-        raise Fatal(f"a collection is not in the archive: {fault}", fault.status) from fault
-    except EarthEngineFault as fault:
-        if len(places) > 1 and isinstance(fault, TooBig | TimedOut):
-            middle = len(places) // 2
-            halves = places[:middle], places[middle:]
-            return [answer for half in halves for answer in _ask(client, half, settings)]
-        return [(place, fault) for place in places]
-
-
-def _ask_once(client: Client, places: Sequence[Location], settings: Settings) -> list[Answer]:
+def _question(
+    places: Sequence[Location], settings: Settings
+) -> tuple[ee.FeatureCollection, Callable[[Any], list[list[SeasonCandidates]]]]:
+    """The query about some places, and what reads its answer."""
     windows = {
         place.location_id: [
             search_window(date, settings.seasons.half_window_days) for date in place.dates
         ]
         for place in places
     }
-    query = _query(places, windows, settings.selection.cloud_cover_max)
 
-    def check(answer: Any) -> list[Answer]:
-        by_id = _features_by_id(answer)
+    def read(answer: Any) -> list[list[SeasonCandidates]]:
+        by_id = features_by_id(answer)
         return [
-            (place, _read_seasons(by_id, place.location_id, windows[place.location_id]))
-            for place in places
+            _read_seasons(by_id, place.location_id, windows[place.location_id]) for place in places
         ]
 
-    request = partial(_compute, query)
-    divisible = len(places) > 1
-    repeat = (Quota, Transient) if divisible else (*PASSING, TooBig)
-    return client.call(request, check, SELECTION, repeat)
-
-
-def _compute(query: ee.FeatureCollection) -> Any:
-    """Send the query; the client fails in its own ways on what is not the JSON it expects."""
-    try:
-        return ee.data.computeValue(query)
-    except SERVICE_ERRORS:  # some of them are ValueErrors too
-        raise
-    except (TypeError, ValueError, KeyError) as error:
-        raise Transient(f"garbled selection answer: {error!r:.200}") from error
+    return _query(places, windows, settings.selection.cloud_cover_max), read
 
 
 def _query(
@@ -153,10 +112,11 @@ def _place_feature(place: Location, windows: list[Window]) -> ee.Feature:
         f"window_{season}": [start.isoformat(), end.isoformat()]
         for season, (start, end) in enumerate(windows)
     }
-    return ee.Feature(_rectangle(place.grid), {"id": place.location_id, **dates})
+    return ee.Feature(rectangle(place.grid), {"id": place.location_id, **dates})
 
 
-def _rectangle(grid: PatchGrid) -> ee.Geometry:
+def rectangle(grid: PatchGrid) -> ee.Geometry:
+    """The outline of a grid in its own CRS."""
     return ee.Geometry.Rectangle(list(grid.bounds), proj=grid.crs, geodesic=False, evenOdd=False)
 
 
@@ -205,7 +165,12 @@ def _newest(scenes: ee.ImageCollection, *properties: str) -> ee.ComputedObject:
     return newest.reduceColumns(ee.Reducer.toList(len(columns)), columns).get("list")
 
 
-def _features_by_id(answer: Any) -> dict[str, dict[str, Any]]:
+def features_by_id(answer: Any) -> dict[str, dict[str, Any]]:
+    """Properties of each feature of an answer by its property ``id``.
+
+    Raises:
+        Transient: It is no table of features.
+    """
     try:
         return {row["properties"]["id"]: row["properties"] for row in answer["features"]}
     except (KeyError, TypeError) as error:
@@ -241,9 +206,3 @@ def _read_season(answer: dict[str, Any], window: Window) -> SeasonCandidates:
             raise ValueError(f"{count} scenes, but metadata of {len(rows)}")
     labels = frozenset(str(index) for index in answer["labels"])
     return SeasonCandidates(*window, int(answer["optical_count"]), optical, radar, labels)
-
-
-def _batches(locations: Iterable[Location], size: int) -> Iterator[list[Location]]:
-    source = iter(locations)
-    while batch := list(islice(source, size)):
-        yield batch

@@ -25,6 +25,7 @@ from pipeline.earthengine.errors import (
     Transient,
     classify,
 )
+from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.errors import PipelineError
 from pipeline.settings import EarthEngineSettings, Settings, SimulatorSettings
@@ -62,7 +63,8 @@ def earth_engine(settings: Settings, endpoint: Endpoint, slots: int) -> Iterator
     Args:
         settings: Which service, which credentials, which budget.
         endpoint: ``standard`` for metadata, ``high_volume`` for pixels.
-        slots: Requests in flight that this process never exceeds.
+        slots: Requests in flight that this process never exceeds; all processes of the dataset
+            together never exceed `slots` or `selection_slots` of the settings.
 
     Yields:
         The client that every request goes through.
@@ -87,9 +89,17 @@ def earth_engine(settings: Settings, endpoint: Endpoint, slots: int) -> Iterator
             _log.info("Earth Engine: %s, project %s, %d slots", url, project, slots)
             budget = stack.enter_context(Budget(settings.folder / "usage", settings.earthengine))
             stack.callback(lambda: budget.add(_traffic(transport)))
-            yield Client(settings.earthengine, slots, budget, transport)
+            shared = stack.enter_context(_shared_slots(settings, endpoint))
+            yield Client(settings.earthengine, slots, budget, transport, shared)
     finally:
         _session_open.release()
+
+
+def _shared_slots(settings: Settings, endpoint: Endpoint) -> SharedSlots:
+    """The slots that the settings grant to all processes of a dataset together."""
+    limits = settings.earthengine
+    count = limits.slots if endpoint == "high_volume" else limits.selection_slots
+    return SharedSlots(settings.folder / "usage" / "slots" / endpoint, count)
 
 
 def _access(settings: Settings, endpoint: Endpoint, stack: ExitStack) -> tuple[str, str, Any]:
