@@ -75,6 +75,19 @@ def fetch_season(client: Client, record: SeasonRecord, grid: PatchGrid) -> Seaso
     )
 
 
+def fetch_label(client: Client, dw_id: str, grid: PatchGrid) -> NDArray[np.uint8]:
+    """Fetch the Dynamic World label of one scene alone: (H, W), 0 to 8, 255 = no label.
+
+    Raises:
+        Missing: The scene has no Dynamic World label.
+        EarthEngineFault: It could not be fetched now; see the class.
+        ValueError: ``dw_id`` is not the name of a scene.
+    """
+    image = scene_image(DW_COLLECTION, dw_id).select([_LABEL]).unmask(LABEL_NODATA, False).toUint8()
+    bands = _fetch_bands(client, image, (_LABEL,), grid, nested=False)
+    return bands[_LABEL].astype(np.uint8)
+
+
 def request_grid(grid: PatchGrid) -> dict[str, Any]:
     """The grid as Earth Engine's REST `PixelGrid`.
 

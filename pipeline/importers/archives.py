@@ -118,6 +118,10 @@ def iterate_members(
     raise PipelineError(f"{path} is neither a folder nor a .tar, .tar.gz or .zip archive")
 
 
+def reported_before(refusal: Refusal) -> None:
+    """For a second pass over a source whose refusals are known from the first."""
+
+
 def is_zip(path: Path) -> bool:
     """Whether a file is named as a zip archive."""
     return path.name.lower().endswith(".zip")

@@ -91,12 +91,26 @@ def load_inventory(path: Path, mark: str, take_stock: Callable[[], Inventory]) -
         PipelineError: The file was made from another source.
     """
     try:
-        document = json.loads(path.read_bytes())
+        inventory = read_inventory(path, mark)
     except FileNotFoundError:
         inventory = take_stock()
         write_atomically(path, json.dumps(_document(inventory, mark), indent=1).encode())
-        return inventory
-    if document["source"] != mark:
+    return inventory
+
+
+def read_inventory(path: Path, mark: str | None = None) -> Inventory:
+    """Read the inventory of an earlier run.
+
+    Args:
+        path: JSON file.
+        mark: If given, `fingerprint` of the source that it must be of.
+
+    Raises:
+        FileNotFoundError: There is none.
+        PipelineError: It was made from another source.
+    """
+    document = json.loads(path.read_bytes())
+    if mark is not None and document["source"] != mark:
         raise PipelineError(
             f"the source has changed since this import began ({path}); "
             "remove that folder and the store to import anew"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.importers.archives import Refusal, iterate_members
+from pipeline.importers.archives import iterate_members, reported_before
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory
 from pipeline.importers.report import member_rows, summary_text, write_report
 from pipeline.importers.seasonal_finish import finish_seasonal
@@ -159,14 +159,10 @@ def _band_units(
     sources: Sequence[Path], harmonise: bool, wanted: Callable[[Key], bool]
 ) -> Iterator[Unit]:
     for source in sources:
-        members = iterate_members(source, _reported_before)
+        members = iterate_members(source, reported_before)
         locate = partial(locate_band, source=source.name)
         decode = partial(decode_location, harmonise=harmonise)
         yield from units_of(members, locate, decode, wanted)
-
-
-def _reported_before(refusal: Refusal) -> None:
-    """Refusals are reported when stock is taken."""
 
 
 def _plan(target: SeasonalStore, inventory: Inventory, ids: list[str], part: str) -> PartPlan:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.grid import crs_transformer
-from pipeline.importers.archives import DamagedMember, Refusal, iterate_members
+from pipeline.importers.archives import DamagedMember, iterate_members, reported_before
 from pipeline.importers.backscatter import to_hundredths
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory
 from pipeline.importers.offset import OFFSET, UNKNOWN, detect_offset, remove_offset, split_cube
@@ -55,11 +55,13 @@ class GroupForm:
         size: Rows and columns of its tiles.
         arrays: Its pixels; the name of an array is that of its part.
         records: `IMPORTED_RECORDS` and what else the source knows.
+        optional: Arrays without which a tile is complete all the same.
     """
 
     size: int
     arrays: tuple[TileArray, ...]
     records: tuple[RecordArray, ...] = IMPORTED_RECORDS
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -229,12 +231,8 @@ def _tile_units(
     sources: Sequence[Path], release: TileRelease, wanted: Callable[[Key], bool]
 ) -> Iterator[Unit]:
     for source in sources:
-        members = iterate_members(source, _reported_before)
+        members = iterate_members(source, reported_before)
         yield from units_of(members, release.locate, release.decode, wanted)
-
-
-def _reported_before(refusal: Refusal) -> None:
-    """Refusals are reported when stock is taken."""
 
 
 def _plan(
@@ -274,7 +272,8 @@ def _finish_group(
     known: Mapping[int, Mapping[str, Mapping[str, Any]]],
     release: TileRelease,
 ) -> list[Row]:
-    parts = [array.name for array in group.arrays]
+    optional = release.forms[name].optional
+    parts = [array.name for array in group.arrays if array.name not in optional]
     records: dict[str, list[Any]] = {
         record.name: [record.fill] * len(ids) for record in group.records
     }
