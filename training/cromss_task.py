@@ -81,9 +81,10 @@ class CromssTask(L.LightningModule):
         if self.run.selection.scope == "global" and self.trainer.world_size > 1:
             self._training_loss = RunLoss(self.run, training=True, group=dist.group.WORLD)
         if self._compiled:
-            self.net.compile()
+            # One graph for each shape: crops in training, whole frames in validation.
+            self.net.compile(dynamic=False)
             if self._training_loss is self._weighing:
-                self._training_loss.compile()
+                self._training_loss.compile(dynamic=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, and the plateau schedule that this class steps itself.

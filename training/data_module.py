@@ -65,9 +65,12 @@ class PretrainData(L.LightningDataModule):
     def val_dataloader(self) -> list[DataLoader[StoredBatch]]:
         """Every validation sample once, then every clean tile once."""
         few = min(self._workers, 2)
-        loaders = [self._loader(self.validation, self._sampler(len(self.validation), False), few)]
+        sampler = self._sampler(len(self.validation), shuffle=False)
+        loaders = [self._loader(self.validation, sampler, few)]
         if self.clean is not None:
-            loaders.append(self._loader(self.clean, self._sampler(len(self.clean), False), few))
+            sampler = self._sampler(len(self.clean), shuffle=False)
+            # Tiles have about four times as many pixels.
+            loaders.append(self._loader(self.clean, sampler, few, -(-self._batch_size // 4)))
         return loaders
 
     @property
@@ -85,7 +88,12 @@ class PretrainData(L.LightningDataModule):
         )
 
     def _loader(
-        self, dataset: NolDataset | TileDataset, sampler: EpochSampler, workers: int
+        self,
+        dataset: NolDataset | TileDataset,
+        sampler: EpochSampler,
+        workers: int,
+        batch_size: int | None = None,
     ) -> DataLoader[StoredBatch]:
         on_gpu = self._running.strategy.root_device.type == "cuda"
-        return make_loader(dataset, sampler, self._batch_size, workers, pin_memory=on_gpu)
+        size = batch_size or self._batch_size
+        return make_loader(dataset, sampler, size, workers, pin_memory=on_gpu)

@@ -4,6 +4,7 @@ from typing import cast
 
 from torch import Tensor
 
+from pipeline.errors import PipelineError
 from pipeline.settings_pretrain import PretrainRun
 from training.fusion import CrossModalUnet, Fusion, Modality, SingleModalUnet
 from training.inputs import band_names
@@ -13,7 +14,22 @@ Network = CrossModalUnet | SingleModalUnet
 
 
 def build_network(run: PretrainRun) -> Network:
-    """The randomly initialised network of a run."""
+    """The randomly initialised network of a run.
+
+    Raises:
+        PipelineError: There is no such encoder.
+    """
+    try:
+        return _build(run)
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).strip("\"'").splitlines()[0]
+        raise PipelineError(
+            f"no network can be built on the encoder {run.encoder!r} ({reason[:100]}); choose "
+            "another of segmentation_models_pytorch, such as resnet50"
+        ) from None
+
+
+def _build(run: PretrainRun) -> Network:
     channels = {name: len(band_names(name, run.bands)) for name in run.modalities}
     if len(run.modalities) == 1:
         (modality,) = run.modalities

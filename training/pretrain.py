@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ import lightning as L
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
@@ -29,7 +31,7 @@ from pipeline.settings_pretrain import PretrainRun, PretrainSettings
 from training.cromss_task import CromssTask, NotFinite
 from training.data_module import PretrainData
 from training.export import ExportedEncoder, export_encoders
-from training.gpus import gpus_of_this_run
+from training.gpus import gpus_of_this_run, installed_gpus, visible_gpus
 from training.preflight import (
     contracts_of,
     require_land_cover,
@@ -69,9 +71,18 @@ class RunPlan:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the run uses GPUs."""
-        asked = self.settings.accelerator
-        return asked == "gpu" or (asked == "auto" and torch.cuda.is_available())
+        """Whether the run uses GPUs.
+
+        Asking CUDA itself would fix which GPUs this process sees, before it has reserved some.
+        """
+        if self.settings.accelerator == "auto":
+            return torch.version.cuda is not None and bool(self.visible_gpus)
+        return self.settings.accelerator == "gpu"
+
+    @property
+    def visible_gpus(self) -> list[str]:
+        """GPUs that this process may use."""
+        return visible_gpus(os.environ, installed_gpus())
 
     @property
     def checkpoints(self) -> Path:
@@ -119,7 +130,9 @@ def pretrain(plan: RunPlan) -> list[Path]:
     data = PretrainData(plan.store, plan.run, plan.settings, plan.seed)
     data.require_full_batch(plan.ranks)
     resume_from = last_checkpoint(plan.checkpoints, plan.identity)
-    with gpus_of_this_run(plan.settings.devices if plan.on_gpu else 0, torch.cuda.device_count()):
+    if plan.settings.precision == "16-mixed" and not plan.on_gpu:
+        raise PipelineError("precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    with gpus_of_this_run(plan.settings.devices if plan.on_gpu else 0, plan.visible_gpus):
         L.seed_everything(plan.seed, verbose=False)
         task = _make_task(plan, data)
         trainer = _make_trainer(plan)
@@ -169,11 +182,20 @@ def _make_trainer(plan: RunPlan) -> L.Trainer:
         enable_model_summary=False,
         default_root_dir=plan.output,
         logger=_make_loggers(plan),
-        plugins=[AtomicCheckpointIO()],
+        plugins=_make_plugins(),
         callbacks=_make_callbacks(plan),
         # A log file gets a line per epoch instead.
         enable_progress_bar=sys.stderr.isatty(),
     )
+
+
+def _make_plugins() -> list[Any]:
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # Lightning would save in mid-epoch before Slurm requeues the job, and could not go on from
+        # there exactly.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
 
 
 def _make_callbacks(plan: RunPlan) -> list[L.Callback]:
@@ -197,8 +219,9 @@ def _make_loggers(plan: RunPlan) -> list[Logger]:
                 "pretrain.wandb_project is set but wandb is not installed; "
                 "`pip install wandb` or set it to null"
             )
+        same_run = f"{plan.name}-{plan.attributes['dataset_hash']}"
         loggers.append(
-            WandbLogger(name=plan.name, project=project, save_dir=plan.output, id=plan.name)
+            WandbLogger(name=plan.name, project=project, save_dir=plan.output, id=same_run)
         )
     return loggers
 

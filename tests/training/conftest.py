@@ -111,7 +111,10 @@ def tiny_settings(workers=0, log_every=1, panel_samples=0, **changes) -> Setting
     return validate_settings({"seed": 3, "pretrain": pretrain | hardware | {"runs": runs}})
 
 
-_HARDWARE = ("devices", "clean_store", "truth_store", "precision", "compile", "wandb_project")
+_HARDWARE = (
+    *("accelerator", "devices", "precision", "compile"),
+    *("clean_store", "truth_store", "wandb_project"),
+)
 
 
 def tiny_plan(store: Path, output: Path, **changes) -> RunPlan:

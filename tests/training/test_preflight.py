@@ -113,6 +113,20 @@ def test_weights_and_biases_without_its_package(store, tmp_path):
         refused(store, tmp_path, "wandb is not installed", wandb_project="noldo")
 
 
+def test_half_precision_without_a_gpu(store, tmp_path):
+    refused(store, tmp_path, "precision 16-mixed needs a GPU", precision="16-mixed")
+
+
+def test_unknown_encoder(store, tmp_path):
+    refused(store, tmp_path, "no network can be built on the encoder 'resnet5'", encoder="resnet5")
+
+
+def test_more_gpus_than_there_are(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    message = "2 GPUs were asked for and 1 are visible; lower pretrain.devices"
+    refused(store, tmp_path, message, accelerator="gpu", devices=2)
+
+
 def checkpoint_of(folder, state):
     folder.mkdir(parents=True)
     torch.save(state, folder / "last.ckpt")
