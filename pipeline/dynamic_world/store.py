@@ -1,0 +1,83 @@
+"""The form of ``dw.zarr``: ``python -m pipeline.dynamic_world.store`` lays it out."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.dynamic_world.expert_tile import ExpertTile
+from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
+from pipeline.errors import PipelineError, run_step
+from pipeline.settings import Settings, load_settings
+from pipeline.store.description import common_attributes, imagery_source, titled
+from pipeline.store.tile_layout import (
+    TILE_LAYOUT,
+    TileGroup,
+    backscatter_array,
+    label_array,
+    reflectance_array,
+)
+from pipeline.store.tiles import create_tile_store
+
+SPLITS = ("train", "test")
+
+DW_ARRAYS = (
+    reflectance_array(),
+    backscatter_array(),
+    label_array("label", "dynamic_world", "Dynamic World class marked by experts"),
+)
+
+
+def tile_groups(tiles: Sequence[ExpertTile], shard_size: int) -> dict[str, TileGroup]:
+    """The groups that hold a catalogue of tiles.
+
+    Raises:
+        PipelineError: A split has no tile.
+    """
+    groups = {}
+    for split in SPLITS:
+        sizes = [tile.grid.height for tile in tiles if tile.split == split]
+        if not sizes:
+            raise PipelineError(f"the table of tiles has no {split} tile; list the tiles again")
+        groups[split] = TileGroup(len(sizes), sizes[0], DW_ARRAYS, shard_size=shard_size)
+    return groups
+
+
+def dw_attributes(settings: Settings, tiles: Sequence[ExpertTile]) -> dict[str, Any]:
+    """What ``dw.zarr`` says about itself."""
+    section = settings.dynamic_world
+    return common_attributes("dw", TILE_LAYOUT) | {
+        "title": titled("Dynamic World expert labels with Sentinel-1 and Sentinel-2", settings),
+        "source": imagery_source(settings),
+        "simulated": settings.simulated,
+        "dataset_hash": dw_dataset(settings, tiles),
+        "settings": settings.dw_defining(),
+        "pairing": (
+            f"rule {section.rule}: scenes within {section.window_days} days from the label's date "
+            f"on, else before; cloud cover under {section.cloud_cover_max:g} percent; bilinear"
+        ),
+    }
+
+
+def create_dw_store(path: Path, settings: Settings, tiles: Sequence[ExpertTile]) -> None:
+    """Lay out the store, or leave this dataset's store as it is.
+
+    Raises:
+        PipelineError: Another store is in the way.
+    """
+    groups = tile_groups(tiles, settings.dynamic_world.shard_size)
+    create_tile_store(path, groups, dw_attributes(settings, tiles))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Lay out the store from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.dynamic_world.store")
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
+    parser.add_argument("--tiles", type=Path, required=True, help="table of all tiles")
+    parser.add_argument("--store", type=Path, required=True, help="the store to make")
+    options = parser.parse_args(arguments)
+    create_dw_store(options.store, load_settings(options.settings), read_tiles_table(options.tiles))
+
+
+if __name__ == "__main__":
+    run_step(main)
