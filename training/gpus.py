@@ -84,14 +84,15 @@ def lock_folder() -> Path:
 
 
 @contextmanager
-def gpus_of_this_run(wanted: int, visible: list[str]) -> Iterator[None]:
+def gpus_of_this_run(wanted: int, installed: int) -> Iterator[None]:
     """Narrow ``CUDA_VISIBLE_DEVICES`` to GPUs that no other run on this machine holds.
 
     A process that a run (or `srun`) has started for one of its ranks uses those of the run.
 
     Args:
         wanted: How many; 0 for a run on CPUs.
-        visible: Names of all that may be taken.
+        installed: GPUs of the machine. Take `installed_gpus`: a question to CUDA itself may fix
+            which GPUs the process sees, and the reservation would come too late.
 
     Raises:
         PipelineError: There are fewer.
@@ -100,6 +101,7 @@ def gpus_of_this_run(wanted: int, visible: list[str]) -> Iterator[None]:
     if is_rank or wanted == 0:
         yield
         return
+    visible = visible_gpus(os.environ, installed)
     with reserved_gpus(wanted, visible, lock_folder()) as names:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
         yield

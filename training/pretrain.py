@@ -9,16 +9,14 @@ import argparse
 import importlib.util
 import json
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
@@ -27,94 +25,14 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.provenance import code_version
 from pipeline.settings import load_settings
-from pipeline.settings_pretrain import PretrainRun, PretrainSettings
 from training.cromss_task import CromssTask, NotFinite
 from training.data_module import PretrainData
 from training.export import ExportedEncoder, export_encoders
-from training.gpus import gpus_of_this_run, installed_gpus, visible_gpus
-from training.preflight import (
-    contracts_of,
-    require_land_cover,
-    require_truth,
-    usable_attributes,
-)
+from training.gpus import gpus_of_this_run, installed_gpus
+from training.preflight import contracts_of
 from training.run_checkpoints import STOPPED, AtomicCheckpointIO, RunCheckpoints, last_checkpoint
+from training.run_plan import RunPlan, plan_run
 from training.run_records import Panels, RunRecords, ThroughputBar
-
-
-@dataclass(frozen=True)
-class RunPlan:
-    """Everything that is decided before a run starts.
-
-    Attributes:
-        name: Of the run.
-        run: Its recipe.
-        settings: Hardware and records.
-        seed: Of all random draws.
-        store: To train on.
-        attributes: Of the store.
-        output: Folder of the run.
-    """
-
-    name: str
-    run: PretrainRun
-    settings: PretrainSettings
-    seed: int
-    store: Path
-    attributes: dict[str, Any]
-    output: Path
-
-    @property
-    def ranks(self) -> int:
-        """Processes of the run, on all machines."""
-        return self.settings.devices * self.settings.nodes
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the run uses GPUs.
-
-        Asking CUDA itself would fix which GPUs this process sees, before it has reserved some.
-        """
-        if self.settings.accelerator == "auto":
-            return torch.version.cuda is not None and bool(self.visible_gpus)
-        return self.settings.accelerator == "gpu"
-
-    @property
-    def visible_gpus(self) -> list[str]:
-        """GPUs that this process may use."""
-        return visible_gpus(os.environ, installed_gpus())
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.output / "checkpoints"
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What may not change between a checkpoint and the run that goes on from it."""
-        recipe = self.run.model_dump(mode="json")
-        del recipe["epochs"]
-        return recipe | {"seed": self.seed, "store_hash": self.attributes["dataset_hash"]}
-
-
-def plan_run(
-    settings: PretrainSettings, name: str, seed: int, store: Path, output: Path
-) -> RunPlan:
-    """Check settings and store.
-
-    Raises:
-        PipelineError: There is no such run, or the store cannot be trained on.
-    """
-    if name not in settings.runs:
-        known = ", ".join(settings.runs)
-        raise PipelineError(f"there is no run {name!r} in pretrain.runs; known are {known}")
-    run = settings.runs[name]
-    attributes = usable_attributes(store, run)
-    if settings.clean_store is not None:
-        require_land_cover(settings.clean_store, settings.clean_split)
-    if settings.truth_store is not None:
-        require_truth(settings.truth_store, store, attributes)
-    return RunPlan(name, run, settings, seed, store, attributes, output)
 
 
 def pretrain(plan: RunPlan) -> list[Path]:
@@ -130,9 +48,7 @@ def pretrain(plan: RunPlan) -> list[Path]:
     data = PretrainData(plan.store, plan.run, plan.settings, plan.seed)
     data.require_full_batch(plan.ranks)
     resume_from = last_checkpoint(plan.checkpoints, plan.identity)
-    if plan.settings.precision == "16-mixed" and not plan.on_gpu:
-        raise PipelineError("precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
-    with gpus_of_this_run(plan.settings.devices if plan.on_gpu else 0, plan.visible_gpus):
+    with gpus_of_this_run(plan.settings.devices if plan.on_gpu else 0, installed_gpus()):
         L.seed_everything(plan.seed, verbose=False)
         task = _make_task(plan, data)
         trainer = _make_trainer(plan)
@@ -316,16 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = load_settings(options.settings)
     plan = plan_run(settings.pretrain, options.run, settings.seed, options.store, options.output)
     if options.max_epochs is not None:
-        plan = _shortened(plan, options.max_epochs)
+        plan = replace(plan, run=plan.run.model_copy(update={"epochs": options.max_epochs}))
     for path in pretrain(plan):
         print(f"{options.run}: {path}", flush=True)
-
-
-def _shortened(plan: RunPlan, epochs: int) -> RunPlan:
-    run = plan.run.model_copy(update={"epochs": epochs})
-    return RunPlan(
-        plan.name, run, plan.settings, plan.seed, plan.store, plan.attributes, plan.output
-    )
 
 
 if __name__ == "__main__":

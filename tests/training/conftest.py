@@ -14,7 +14,7 @@ from pipeline.settings import SEASONS, Settings, validate_settings
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
 from pipeline.store.shards import write_shard
-from training.pretrain import RunPlan, plan_run
+from training.run_plan import RunPlan, plan_run
 
 PATCH = 48
 SAMPLES = 24

@@ -72,7 +72,7 @@ def test_a_killed_run_frees_its_gpus(tmp_path):
 def test_a_process_of_a_run_keeps_the_gpus_of_the_run(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    with gpus_of_this_run(2, ["5", "6"]):
+    with gpus_of_this_run(wanted=2, installed=8):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
 
 

@@ -9,8 +9,9 @@ import torch
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes, replace_attributes
 from tests.training.conftest import learnable_pixels, tiny_plan, tiny_settings, write_store
-from training.pretrain import plan_run, pretrain
+from training.pretrain import pretrain
 from training.run_checkpoints import IDENTITY, last_checkpoint
+from training.run_plan import plan_run
 
 
 @pytest.fixture
