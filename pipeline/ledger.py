@@ -81,7 +81,8 @@ class SeasonRecord:
         dw_id: Dynamic World system:index; empty if none.
         s2_time: Sensing start, UTC milliseconds since 1970; 0 if none.
         s1_time: The same of Sentinel-1.
-        cloud_cover: CLOUDY_PIXEL_PERCENTAGE of the Sentinel-2 scene; NaN if none.
+        cloud_cover: CLOUDY_PIXEL_PERCENTAGE of the Sentinel-2 scene; None if none, because NaN is not
+            equal to itself and rows are compared.
         mgrs_tile: Sentinel-2 tile, e.g. ``33UUP``.
         processing_baseline: Of the Sentinel-2 scene, e.g. ``02.09``.
         s1_orbit_pass: ``ASCENDING`` or ``DESCENDING``.
@@ -100,7 +101,7 @@ class SeasonRecord:
     dw_id: str = ""
     s2_time: int = 0
     s1_time: int = 0
-    cloud_cover: float = float("nan")
+    cloud_cover: float | None = None
     mgrs_tile: str = ""
     processing_baseline: str = ""
     s1_orbit_pass: str = ""
@@ -240,7 +241,6 @@ def _to_row(record: SeasonRecord) -> dict[str, Any]:
     row = {field.name: getattr(record, field.name) for field in fields(record)}
     row["status"], row["reason"] = record.status.value, record.reason.value
     row["s2_time"], row["s1_time"] = record.s2_time or None, record.s1_time or None
-    row["cloud_cover"] = None if record.cloud_cover != record.cloud_cover else record.cloud_cover
     return row
 
 
@@ -252,7 +252,6 @@ def _from_row(row: dict[str, Any]) -> SeasonRecord:
             "reason": Reason(row["reason"]),
             "s2_time": _milliseconds(row["s2_time"]),
             "s1_time": _milliseconds(row["s1_time"]),
-            "cloud_cover": float("nan") if row["cloud_cover"] is None else row["cloud_cover"],
         }
     )
 

@@ -30,7 +30,7 @@ REJECTED = {2: Reason.CLOUD, 5: Reason.NODATA, 7: Reason.CLOUD}
 def committed_rows(sample):
     rows = [replace(row, status=Status.DONE) for row in make_rows(sample)]
     if sample in REJECTED:
-        lost = {"status": Status.REJECTED, "s2_time": 0, "cloud_cover": float("nan")}
+        lost = {"status": Status.REJECTED, "s2_time": 0, "cloud_cover": None}
         rows = [replace(r, reason=Reason.OTHER_SEASON, **lost) for r in rows]
         rows[1] = replace(rows[1], reason=REJECTED[sample])
     return rows
