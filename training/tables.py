@@ -1,0 +1,214 @@
+"""The tables of the paper from our scores: ``python -m training.tables --summary summary.parquet``.
+
+One table a task (Tables II to IV of the paper), or one for a choice of encoders over all tasks (the
+ablation, Tables V and VI): encoders down, modes and scores across, mean and standard deviation over
+seeds with the bootstrap interval over tiles, best and second best of each modality marked, and the
+published values below them. As Markdown, LaTeX and HTML.
+"""
+
+import argparse
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from pipeline.atomic_file import write_atomically
+from pipeline.errors import PipelineError, run_step
+from training.score_rows import METRICS
+from training.score_table import Mark, ScoreCell, ScoreTable, TableRow
+from training.table_text import RENDERERS
+
+MODES = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
+METRIC_TITLES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1"}
+MODALITY_TITLES = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
+
+
+def read_published() -> pd.DataFrame:
+    """Scores from publications, a row each with the table it stands in (percent)."""
+    table = files("training").joinpath("published_scores.csv")
+    with table.open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def task_table(summary: pd.DataFrame, task: str, published: pd.DataFrame) -> ScoreTable:
+    """All encoders on one task (form of Tables II to IV).
+
+    Args:
+        summary: Of `training.gather`.
+        task: Which one.
+        published: Of `read_published`.
+
+    Raises:
+        PipelineError: No encoder has been evaluated on the task.
+    """
+    ours = summary[summary["task"] == task]
+    if ours.empty:
+        raise PipelineError(f"there is no score on the task {task!r}; run `snakemake evaluate`")
+    columns = [(mode, metric) for mode in MODES for metric in METRICS]
+    return ScoreTable(
+        title=f"Transfer to {task} (%)",
+        label_titles=("Encoder", "Head", "Stages", "Labels", "Seeds"),
+        groups=tuple((MODES[mode], len(METRICS)) for mode in MODES),
+        columns=tuple(METRIC_TITLES[metric] for _, metric in columns),
+        sections=(
+            *_modality_sections(ours, columns, _by_mode),
+            *_published_sections(published[published["task"] == task], columns),
+        ),
+        notes=_notes(ours),
+    )
+
+
+def ablation_table(
+    summary: pd.DataFrame, encoders: Sequence[str], published: pd.DataFrame, metric: str = "miou"
+) -> ScoreTable:
+    """A choice of encoders on all tasks by one score (form of Tables V and VI).
+
+    Raises:
+        PipelineError: None of them has been evaluated.
+    """
+    ours = summary[summary["encoder"].isin(encoders)]
+    if ours.empty:
+        raise PipelineError(
+            f"there is no score of {', '.join(encoders)}; run `snakemake evaluate` or correct "
+            "evaluate.ablation"
+        )
+    tasks = list(dict.fromkeys(ours["task"]))
+    columns = [(task, mode) for task in tasks for mode in MODES]
+    chosen = published[(published["metric"] == metric) & published["task"].isin(tasks)]
+    return ScoreTable(
+        title=f"Ablation: {METRIC_TITLES[metric]} (%)",
+        label_titles=("Encoder", "Head", "Stages", "Labels", "Seeds"),
+        groups=tuple((task, len(MODES)) for task in tasks),
+        columns=tuple(MODES[mode] for _, mode in columns),
+        sections=(
+            *_modality_sections(ours, columns, lambda rows, c: _cell(_where(rows, *c), metric)),
+            *_published_sections(chosen, columns),
+        ),
+        notes=_notes(ours),
+    )
+
+
+def _by_mode(rows: pd.DataFrame, column: tuple[str, str]) -> ScoreCell:
+    mode, metric = column
+    return _cell(rows[rows["mode"] == mode], metric)
+
+
+def _where(rows: pd.DataFrame, task: str, mode: str) -> pd.DataFrame:
+    return rows[(rows["task"] == task) & (rows["mode"] == mode)]
+
+
+def _modality_sections(
+    ours: pd.DataFrame, columns: list[tuple[str, str]], cell_of: Any
+) -> list[tuple[str, tuple[TableRow, ...]]]:
+    sections = []
+    for modality, of_modality in ours.groupby("modality", sort=True):
+        keys = of_modality.drop_duplicates(["encoder", "label_fraction"])
+        rows = []
+        for encoder, fraction in zip(keys["encoder"], keys["label_fraction"], strict=True):
+            chosen = of_modality[
+                (of_modality["encoder"] == encoder) & (of_modality["label_fraction"] == fraction)
+            ]
+            cells = tuple(cell_of(chosen, column) for column in columns)
+            rows.append(TableRow(_labels(chosen, str(encoder), float(fraction)), cells))
+        sections.append((MODALITY_TITLES[str(modality)], _marked(rows)))
+    return sections
+
+
+def _labels(rows: pd.DataFrame, encoder: str, fraction: float) -> tuple[str, ...]:
+    heads = "/".join(dict.fromkeys(str(head) for head in rows["head"]))
+    depths = "/".join(dict.fromkeys(f"{int(depth)} of 5" for depth in rows["encoder_depth"]))
+    seeds = "/".join(dict.fromkeys(str(int(count)) for count in rows["seeds"]))
+    return encoder, heads, depths, f"{100 * fraction:g} %", seeds
+
+
+def _cell(rows: pd.DataFrame, metric: str) -> ScoreCell:
+    if rows.empty:
+        return ScoreCell()
+    row = rows.iloc[0]
+    mean, std, low, high = (
+        100 * float(row[f"{metric}_{part}"]) for part in ("mean", "std", "low", "high")
+    )
+    return ScoreCell(mean, std, low, high)
+
+
+def _marked(rows: list[TableRow]) -> tuple[TableRow, ...]:
+    """Mark the best and second best different value of every column; NaN never is."""
+    if not rows:
+        return ()
+    marks: list[list[Mark]] = [[""] * len(rows[0].cells) for _ in rows]
+    for column in range(len(rows[0].cells)):
+        shown = [round(row.cells[column].mean, 2) for row in rows]
+        ranked = sorted({value for value in shown if not np.isnan(value)}, reverse=True)
+        for line, value in enumerate(shown):
+            for mark, place in (("best", 0), ("second", 1)):
+                if len(ranked) > place and value == ranked[place]:
+                    marks[line][column] = cast(Mark, mark)
+    return tuple(
+        TableRow(
+            row.labels,
+            tuple(
+                ScoreCell(cell.mean, cell.std, cell.low, cell.high, mark)
+                for cell, mark in zip(row.cells, line, strict=True)
+            ),
+        )
+        for row, line in zip(rows, marks, strict=True)
+    )
+
+
+def _published_sections(
+    published: pd.DataFrame, columns: list[tuple[str, str]]
+) -> list[tuple[str, tuple[TableRow, ...]]]:
+    """One row per encoder and table of a publication; not ranked with ours."""
+    rows = []
+    key = ["encoder", "modality", "bands", "table"]
+    for (encoder, modality, bands, table), group in published.groupby(key, sort=False):
+        values = {}
+        for row in group.itertuples():
+            for place in ((row.mode, row.metric), (row.task, row.mode)):
+                values[place] = ScoreCell(mean=float(cast(float, row.percent)))
+        cells = tuple(values.get(column, ScoreCell()) for column in columns)
+        name = f"{encoder}, {MODALITY_TITLES[str(modality)]}, {bands} bands"
+        rows.append(TableRow((name, "", "", "100 %", str(table)), cells))
+    return [("Published", tuple(rows))] if rows else []
+
+
+def _notes(ours: pd.DataFrame) -> tuple[str, ...]:
+    tiles = ", ".join(
+        f"{task}: {int(count)}" for task, count in ours.groupby("task")["test_tiles"].max().items()
+    )
+    notes = [
+        "Mean ± standard deviation over seeds, in brackets the 95 % bootstrap interval over test "
+        f"tiles. Every test tile is scored once ({tiles}).",
+        "Best and second best of each modality are marked. Published values come from other test "
+        "data and are not ranked with ours; the last label names their table.",
+    ]
+    if bool(ours.get("simulated", pd.Series([False])).any()):
+        notes.insert(0, "SIMULATED data: these scores say nothing about real land cover.")
+    return tuple(notes)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of ``python -m training.tables``."""
+    parser = argparse.ArgumentParser(prog="python -m training.tables", description=__doc__)
+    parser.add_argument("--summary", type=Path, required=True, help="summary.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="table, without its suffix")
+    parser.add_argument("--task", help="the table of one task; without, of all")
+    parser.add_argument("--ablation", nargs="+", help="encoders of one table over all tasks")
+    options = parser.parse_args(arguments)
+    summary = pd.read_parquet(options.summary)
+    published = read_published()
+    if options.ablation:
+        tables = [ablation_table(summary, options.ablation, published, m) for m in METRICS]
+    else:
+        tasks = [options.task] if options.task else list(dict.fromkeys(summary["task"]))
+        tables = [task_table(summary, task, published) for task in tasks]
+    for suffix, render in RENDERERS.items():
+        write_atomically(options.output.with_suffix(suffix), render(tables).encode())
+    print(f"{len(tables)} tables in {options.output}{{{','.join(RENDERERS)}}}", flush=True)
+
+
+if __name__ == "__main__":
+    run_step(main)
