@@ -1,0 +1,370 @@
+"""SSL4EO-S12 v1.0 and v1.1 into stores of four seasons."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numcodecs
+import numpy as np
+import pytest
+import rasterio
+
+from pipeline.errors import PipelineError
+from pipeline.importers.ssl4eo import import_ssl4eo, work_folder
+from pipeline.sensors import bands_of, cube_bands
+from pipeline.store.reader import as_cube, open_store
+from tests.unit.importers.releases import (
+    BAND_PIXELS,
+    S1_SCENES,
+    S2_SCENES,
+    location_files,
+    reflectance,
+    tree_digest,
+)
+
+
+def pack(folder: Path, path: Path, replaced: dict[str, bytes | None] | None = None) -> Path:
+    """A tar.gz of a folder, with other bytes for some members; None for a link."""
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for file in sorted(folder.rglob("*.tif")):
+            name = file.relative_to(folder).as_posix()
+            content = (replaced or {}).get(name, file.read_bytes())
+            entry = tarfile.TarInfo(name)
+            if content is None:
+                entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+                archive.addfile(entry)
+                continue
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def report_of(store: Path) -> str:
+    return (work_folder(store) / "report.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def imported(ssl4eo_folder, tmp_path_factory) -> Path:
+    store = tmp_path_factory.mktemp("stores") / "ssl4eo.zarr"
+    import_ssl4eo([ssl4eo_folder], store, shard_size=2)
+    return store
+
+
+def test_every_band_of_every_season_is_where_it_belongs(imported):
+    store = open_store(imported)
+    assert store.id.values.tolist() == ["0000007", "0000012", "0000030"]
+    assert store.valid.values.all()
+    for name in ("s2_10m", "s2_20m", "s2_60m"):
+        for band in bands_of(name):
+            for season in range(4):
+                expected = reflectance(band.name, 12, season, BAND_PIXELS[band.name])[0]
+                np.testing.assert_array_equal(store[name][1, season, band.position], expected)
+    np.testing.assert_allclose(store.s1[1, :, 0, 0, 0], [-10.12, -11.12, -12.12, -13.12], atol=5e-3)
+    np.testing.assert_allclose(store.s1[1, :, 1, 0, 0], [-17.12, -18.12, -19.12, -20.12], atol=5e-3)
+
+
+def test_scenes_are_in_the_order_of_their_time_not_of_their_satellite(imported):
+    store = open_store(imported)
+    assert store.s2_id[0].values.tolist() == S2_SCENES
+    assert store.s1_id[0].values.tolist() == S1_SCENES
+    assert (np.diff(store.s1_time[0].values) > np.timedelta64(0)).all()
+
+
+def test_the_grid_is_recorded_as_the_source_has_it(imported):
+    store = open_store(imported).isel(sample=0)
+    assert (int(store.epsg), float(store.left), float(store.top)) == (4326, 11.0, 48.0)
+    assert (float(store.x_step), float(store.y_step)) == pytest.approx((1e-4, -0.87e-4))
+    assert float(store.lon) == pytest.approx(11.0132)
+    assert as_cube(open_store(imported)).shape == (3, 4, 13, 264, 264)
+
+
+@pytest.mark.parametrize("shard_size", [1, 2, 64])
+def test_an_archive_gives_the_same_values_as_the_folder(
+    ssl4eo_folder, imported, tmp_path, shard_size
+):
+    archive = pack(ssl4eo_folder, tmp_path / "all.tar.gz")
+    import_ssl4eo([archive], tmp_path / "store.zarr", shard_size=shard_size)
+    mine, other = open_store(tmp_path / "store.zarr"), open_store(imported)
+    assert sorted(mine.id.values.tolist()) == sorted(other.id.values.tolist())
+    for name in ("s2_10m", "s2_20m", "s2_60m", "s1", "s2_time", "valid"):
+        np.testing.assert_array_equal(mine[name].values, other[name].values)
+
+
+def test_a_bad_location_is_refused_by_name_and_the_others_are_imported(ssl4eo_folder, tmp_path):
+    scene = f"s2c/0000012/{S2_SCENES[1]}"
+    whole = (ssl4eo_folder / scene / "B8.tif").read_bytes()
+    archive = pack(
+        ssl4eo_folder,
+        tmp_path / "bad.tar.gz",
+        {f"{scene}/B8.tif": whole[:500], f"s1/0000030/{S1_SCENES[0]}/VV.tif": None},
+    )
+    summary = import_ssl4eo([archive], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr").set_index(sample="id")
+    assert store.valid.to_series().to_dict() == {
+        "0000007": True,
+        "0000012": False,
+        "0000030": False,
+    }
+    report = report_of(tmp_path / "store.zarr")
+    assert "0000012,incomplete,Sentinel-2 refused" in report
+    assert f"{S2_SCENES[1]}/B8.tif: no readable GeoTIFF" in report
+    assert "0000030,incomplete,Sentinel-1 refused" in report
+    assert f"s1/0000030/{S1_SCENES[0]}/VV.tif,refused,link" in report
+    assert not store.s2_10m.sel(sample="0000012").values.any()
+    assert "Sentinel-2 refused" in summary
+
+
+def test_a_location_that_comes_twice_counts_once(ssl4eo_folder, tmp_path):
+    first = pack(ssl4eo_folder, tmp_path / "a.tar.gz")
+    second = pack(ssl4eo_folder, tmp_path / "b.tar.gz")
+    import_ssl4eo([first, second], tmp_path / "store.zarr")
+    assert report_of(tmp_path / "store.zarr").count("met again; the first counts") == 6
+    assert open_store(tmp_path / "store.zarr").valid.values.all()
+
+
+def test_the_same_command_again_changes_nothing(ssl4eo_folder, imported):
+    before = tree_digest(imported)
+    import_ssl4eo([ssl4eo_folder], imported, shard_size=2)
+    assert tree_digest(imported) == before
+
+
+def test_a_lost_shard_is_written_again_with_the_same_bytes(ssl4eo_folder, tmp_path):
+    store = tmp_path / "store.zarr"
+    import_ssl4eo([ssl4eo_folder], store, shard_size=2)
+    before = tree_digest(store)
+    (store / "s2_20m/c/1/0/0/0/0").unlink()
+    import_ssl4eo([ssl4eo_folder], store, shard_size=2)
+    assert tree_digest(store) == before
+
+
+def test_a_changed_source_is_one_line(ssl4eo_folder, tmp_path):
+    folder = shutil.copytree(ssl4eo_folder, tmp_path / "copy")
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    shutil.rmtree(folder / "s1" / "0000030")
+    with pytest.raises(PipelineError, match="source has changed"):
+        import_ssl4eo([folder], tmp_path / "store.zarr")
+
+
+def test_nothing_to_import_is_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PipelineError, match="holds no band"):
+        import_ssl4eo([tmp_path / "empty"], tmp_path / "store.zarr")
+
+
+def test_killed_runs_end_in_the_same_bytes(ssl4eo_folder, imported, tmp_path):
+    store = tmp_path / imported.name
+    command = [sys.executable, "-m", "pipeline.importers.ssl4eo", "--source", str(ssl4eo_folder)]
+    command += ["--store", str(store), "--shard-size", "2"]
+    commits = 0
+    for wanted in ("*.npz", "commits/_/s2/0.json", "commits/_/s1/0.json"):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
+        while process.poll() is None and not list(work_folder(store).rglob(wanted.split("/")[-1])):
+            time.sleep(0.001)
+        commits += process.poll() is None
+        process.kill()
+        process.wait()
+    assert commits, "no run was killed on its way"
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    assert tree_digest(store) == tree_digest(imported)
+    assert not list(work_folder(store).rglob("*.npz"))
+
+
+def test_ten_thousand_members_import_in_constant_memory(tmp_path):
+    peaks = []
+    files = location_files(1)
+    single = next(content for name, content in files.items() if name.endswith("VV.tif"))
+    for count in (20, 1250):
+        path = tmp_path / f"{count}.tar.gz"
+        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+            for location in range(count):
+                for scene in S1_SCENES:
+                    for band in ("VV", "VH"):
+                        entry = tarfile.TarInfo(f"s1/{location:07d}/{scene}/{band}.tif")
+                        entry.size = len(single)
+                        archive.addfile(entry, io.BytesIO(single))
+        tracemalloc.start()
+        import_ssl4eo([path], tmp_path / f"{count}.zarr", shard_size=16)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert open_store(tmp_path / "1250.zarr").sizes["sample"] == 1250
+    assert peaks[1] < peaks[0] + 3_000_000
+
+
+def test_the_real_location_imports_value_for_value(real_samples, tmp_path):
+    source = real_samples / "ssl4eo_0000200"
+    if not source.is_dir():
+        pytest.skip(f"{source.name} is not among the sample data")
+    import_ssl4eo([source], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr").isel(sample=0)
+    assert str(store.id.values) == "0000200"
+    assert not bool(store.valid)
+    assert str(store.reason.values) == "Sentinel-2 in 2 of 4 seasons"
+    for season in range(2):
+        scene = source / "s2c" / str(store.s2_id[season].values)
+        for band in cube_bands("sentinel-2"):
+            with rasterio.open(scene / f"{band.name}.tif") as file:
+                values = store[band.array][season, band.position].values
+                np.testing.assert_array_equal(values, file.read(1))
+        for number, band in enumerate(("VV", "VH")):
+            path = source / "s1" / str(store.s1_id[season].values) / f"{band}.tif"
+            with rasterio.open(path) as file:
+                np.testing.assert_allclose(store.s1[season, number], file.read(1), atol=5.1e-3)
+    assert not store.s2_10m[2:].values.any()
+    assert store.s2_offset.values.tolist() == [0, 0, -1, -1]
+
+
+def test_corners_half_a_pixel_apart_are_recorded_and_nothing_is_warped(real_samples, tmp_path):
+    source = real_samples / "ssl4eo_0000200"
+    if not source.is_dir():
+        pytest.skip(f"{source.name} is not among the sample data")
+    import_ssl4eo([source], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr").isel(sample=0)
+    fine, x_step = float(store.left), float(store.x_step)
+    assert (fine - float(store.left_20m)) / x_step == pytest.approx(0.5, abs=1e-3)
+    assert (fine - float(store.left_60m)) / x_step == pytest.approx(2.5, abs=1e-3)
+    cube = as_cube(open_store(tmp_path / "store.zarr"))
+    position = next(b.cube_position for b in cube_bands("sentinel-2") if b.name == "B11")
+    native = store.s2_20m[0, 4].values
+    np.testing.assert_array_equal(cube[0, 0, position].values[::2, ::2], native)
+
+
+def zarr_zip(path: Path, arrays: dict[str, np.ndarray], chunks: dict[str, tuple[int, ...]]) -> None:
+    """A zipped Zarr v2 group, compressed by Blosc as the published files are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    codec = numcodecs.Blosc(cname="lz4", clevel=5, shuffle=1)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(".zgroup", json.dumps({"zarr_format": 2}))
+        for name, values in arrays.items():
+            cut = chunks.get(name, values.shape)
+            metadata = {
+                "zarr_format": 2,
+                "shape": values.shape,
+                "chunks": cut,
+                "dtype": values.dtype.str,
+                "compressor": codec.get_config(),
+                "fill_value": None,
+                "order": "C",
+                "filters": None,
+            }
+            archive.writestr(f"{name}/.zarray", json.dumps(metadata))
+            for numbers in np.ndindex(*(s // c for s, c in zip(values.shape, cut, strict=True))):
+                where = tuple(slice(n * c, (n + 1) * c) for n, c in zip(numbers, cut, strict=True))
+                chunk = codec.encode(np.ascontiguousarray(values[where]))
+                archive.writestr(f"{name}/{'.'.join(map(str, numbers)) or '0'}", chunk)
+
+
+PIXELS = 24
+CUBE_BANDS = [f"B{n:02d}" for n in range(1, 9)] + ["B8A", "B09", "B10", "B11", "B12"]
+
+
+def cube_arrays(offsets: list[int], part: str) -> dict[str, np.ndarray]:
+    """Two samples of v1.1; the first season's scene comes last in the file."""
+    scenes = S2_SCENES if part == "s2" else S1_SCENES
+    names = CUBE_BANDS if part == "s2" else ["vv", "vh"]
+    bands = np.zeros((2, 4, len(names), PIXELS, PIXELS), "<i2" if part == "s2" else "<f2")
+    for season in range(4):
+        for number, name in enumerate(names):
+            level = (25 if name == "B10" else 700 + 100 * number) + season + offsets[season]
+            bands[:, season, number] = level if part == "s2" else -10 - number - season / 4
+    order = [1, 2, 3, 0]
+    x = 600_005.0 + 10 * np.arange(PIXELS)
+    return {
+        "bands": bands[:, order],
+        "band": np.array(names),
+        "sample": np.array(["0000173", "0000042"]),
+        "file_id": np.array([[scenes[season] for season in order]] * 2),
+        "crs": np.array([32632, 32732]),
+        "x_": np.stack([x, x + 5000]),
+        "y_": np.stack([5_300_005.0 - 10 * np.arange(PIXELS)] * 2),
+    }
+
+
+@pytest.fixture
+def write_cubes(tmp_path):
+    """A function of offsets by season: a folder of v1.1."""
+
+    def write(*offsets: int) -> Path:
+        folder = tmp_path / "v11"
+        for part, modality in (("s2", "S2L1C"), ("s1", "S1GRD")):
+            path = folder / "val" / modality / "ssl4eos12_val_seasonal_data_000001.zarr.zip"
+            arrays = cube_arrays(list(offsets), part)
+            chunks = {"bands": (1, 1, arrays["bands"].shape[2], PIXELS, PIXELS)}
+            zarr_zip(path, arrays, chunks)
+        return folder
+
+    return write
+
+
+def test_the_offset_of_v11_is_found_recorded_and_removed(write_cubes, tmp_path):
+    summary = import_ssl4eo([write_cubes(1000, 1000, 1000, 1000)], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert store.id.values.tolist() == ["0000173", "0000042"]
+    assert store.s2_id[0].values.tolist() == S2_SCENES
+    assert (store.s2_offset.values == 1000).all()
+    assert store.split.values.tolist() == ["validation", "validation"]
+    cirrus = [band.name for band in cube_bands("sentinel-2")].index("B10")
+    assert store.s2[0, :, cirrus, 0, 0].values.tolist() == [25, 26, 27, 28]
+    assert as_cube(store).dims == ("sample", "time", "band_s2", "y", "x")
+    np.testing.assert_allclose(store.s1[1, 2, :, 0, 0], [-10.5, -11.5])
+    assert (store.epsg[1], store.left[1], store.top[1]) == (32732, 605_000, 5_300_010)
+    assert store.valid.values.all()
+    assert "with +1000 8 (removed)" in summary
+
+
+def test_values_as_published_keep_the_offset(write_cubes, tmp_path):
+    import_ssl4eo([write_cubes(1000, 1000, 1000, 1000)], tmp_path / "store.zarr", harmonise=False)
+    store = open_store(tmp_path / "store.zarr")
+    assert int(store.s2[0, 0, 0, 0, 0]) == 1700
+    assert (store.s2_offset.values == 1000).all()
+
+
+def test_mixed_offsets_are_reported_sample_by_sample(write_cubes, tmp_path):
+    import_ssl4eo([write_cubes(1000, 0, 1000, 0)], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert store.s2_offset[0].values.tolist() == [1000, 0, 1000, 0]
+    assert store.s2[0, :, 0, 0, 0].values.tolist() == [700, 701, 702, 703]
+    assert "mixed radiometric offsets [1000, 0, 1000, 0]" in report_of(tmp_path / "store.zarr")
+
+
+def test_an_offset_that_pixels_do_not_tell_is_not_guessed(write_cubes, tmp_path):
+    import_ssl4eo([write_cubes(1000, 1000, 2500, 1000)], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert store.s2_offset[0].values.tolist() == [1000, 1000, -1, 1000]
+    assert not store.valid.values.any()
+    assert set(store.reason.values.tolist()) == {"radiometric offset unknown"}
+    assert int(store.s2[0, 2, 0, 0, 0]) == 3202
+
+
+def test_metadata_that_unpickle_are_refused(write_cubes, tmp_path):
+    folder = write_cubes(0, 0, 0, 0)
+    path = next((folder / "val" / "S1GRD").iterdir())
+    arrays = cube_arrays([0] * 4, "s1")
+    zarr_zip(path, arrays, {})
+    content = {}
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(content["bands/.zarray"])
+    content["bands/.zarray"] = json.dumps(metadata | {"filters": [{"id": "pickle"}]}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert set(store.reason.values.tolist()) == {"Sentinel-1 refused"}
+    assert "is not Zarr v2 (format, filters or order)" in report_of(tmp_path / "store.zarr")
+
+
+def test_a_truncated_cube_is_refused_and_the_others_are_imported(write_cubes, tmp_path):
+    folder = write_cubes(0, 0, 0, 0)
+    good = next((folder / "val" / "S2L1C").iterdir())
+    (good.parent / "truncated.zarr.zip").write_bytes(good.read_bytes()[:2000])
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    assert open_store(tmp_path / "store.zarr").valid.values.all()
+    assert "truncated.zarr.zip,refused,no zip archive" in report_of(tmp_path / "store.zarr")
