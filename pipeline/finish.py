@@ -91,16 +91,17 @@ def finish_store(
     return summary_text(str((read_attributes(store) or {})["title"]), counts)
 
 
-def summary_text(title: str, counts: Counter[str]) -> str:
+def summary_text(title: str, counts: Counter[str], unit: str = "locations") -> str:
     """A table of how many locations were kept and why the others were not, with shares.
 
     Args:
         title: First line.
         counts: Locations by ``kept`` or by the reason for their rejection.
+        unit: What is counted.
     """
     total = counts.total()
     reasons = sorted((name for name in counts if name != "kept"), key=lambda r: (-counts[r], r))
-    rows = [("locations", total), ("kept", counts["kept"])]
+    rows = [(unit, total), ("kept", counts["kept"])]
     rows += [(f"rejected: {reason}", counts[reason]) for reason in reasons]
     lines = [f"{name:<28}{count:>10}{count / max(total, 1):>9.1%}" for name, count in rows]
     return "\n".join([title, *lines]) + "\n"

@@ -1,0 +1,172 @@
+"""Completes ``dw.zarr`` once all shards are committed: ``python -m pipeline.dynamic_world.finish``.
+
+Checks every commit record against the tiles and the files, then writes the arrays of one value per
+tile with `valid` last of them, the index, and the summary of what was kept and why the rest was
+not.
+"""
+
+import argparse
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+
+from pipeline.atomic_file import atomic_file, remove_partial_files, write_atomically
+from pipeline.dynamic_world.expert_tile import ExpertTile
+from pipeline.dynamic_world.store import SPLITS
+from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
+from pipeline.errors import PipelineError, run_step
+from pipeline.finish import summary_text
+from pipeline.ledger import SeasonRecord, Status
+from pipeline.settings import Settings, load_settings
+from pipeline.store.commit import damaged_files, read_commit
+from pipeline.store.create import read_attributes
+from pipeline.store.layout import NO_TIME
+from pipeline.store.tiles import finish_tiles, read_tile_group
+
+_FROM_ROW = (
+    "s2_id",
+    "s1_id",
+    "s2_time",
+    "s1_time",
+    "cloud_cover",
+    "mgrs_tile",
+    "processing_baseline",
+    "s1_orbit_pass",
+    "s1_relative_orbit",
+)
+_TIMES = ("s2_time", "s1_time")
+_EPOCH_DAY = np.datetime64("1970-01-01")
+
+
+def finish_dw(
+    settings: Settings, store: Path, ledgers: Path, tiles: Sequence[ExpertTile], index: Path
+) -> str:
+    """Complete a store whose shards are all committed.
+
+    Args:
+        settings: Of the dataset.
+        store: Folder of the store; nobody else may be writing to it.
+        ledgers: Folder of the commit records, ``<split>/<shard>.parquet``.
+        tiles: All tiles.
+        index: GeoParquet file to write, one row per tile.
+
+    Returns:
+        The summary of reasons, as text.
+
+    Raises:
+        PipelineError: A shard is not committed, not for these tiles, or its files are missing or
+            of another size; nothing was written then.
+    """
+    rows = {split: _committed_rows(settings, store, ledgers, tiles, split) for split in SPLITS}
+    columns = {
+        split: _columns([tile for tile in tiles if tile.split == split], rows[split])
+        for split in SPLITS
+    }
+    _write_index(index, tiles, rows)
+    for split in SPLITS:
+        valid = [row.status is Status.DONE for row in rows[split]]
+        finish_tiles(store, split, columns[split], valid)
+    remove_partial_files(store)
+    shutil.rmtree(settings.folder / "staging_dw", ignore_errors=True)
+    counts: Counter[str] = Counter(
+        "kept" if row.status is Status.DONE else row.reason.value
+        for split in SPLITS
+        for row in rows[split]
+    )
+    return summary_text(str((read_attributes(store) or {})["title"]), counts, "tiles")
+
+
+def _committed_rows(
+    settings: Settings, store: Path, ledgers: Path, tiles: Sequence[ExpertTile], split: str
+) -> list[SeasonRecord]:
+    dataset = dw_dataset(settings, tiles)
+    found: list[SeasonRecord] = []
+    for shard in read_tile_group(store, split).shards:
+        ledger = ledgers / split / f"{shard}.parquet"
+        commit = read_commit(ledger, dataset)
+        damaged = damaged_files(store, commit, thorough=False)
+        if damaged:
+            raise PipelineError(
+                f"{damaged[0]} is missing or not as it was committed; delete {ledger} and run the "
+                "same command again"
+            )
+        found += commit.records
+    expected = [tile.tile_id for tile in tiles if tile.split == split]
+    if [row.location_id for row in found] != expected:
+        raise PipelineError(
+            f"the shards of {split} were committed for {len(found)} tiles, the table has "
+            f"{len(expected)}, or others; run the build again"
+        )
+    return found
+
+
+def _columns(tiles: Sequence[ExpertTile], rows: Sequence[SeasonRecord]) -> dict[str, list[Any]]:
+    """Records of a group by name; what a rejected tile does not have stays empty."""
+    places = [tile.grid.centre_lonlat for tile in tiles]
+    columns: dict[str, list[Any]] = {
+        "id": [tile.tile_id for tile in tiles],
+        "lon": [lon for lon, _ in places],
+        "lat": [lat for _, lat in places],
+        "epsg": [tile.grid.epsg for tile in tiles],
+        "left": [tile.grid.left for tile in tiles],
+        "top": [tile.grid.top for tile in tiles],
+        "split": [tile.split for tile in tiles],
+        "label_date": [int((np.datetime64(tile.date) - _EPOCH_DAY).astype(int)) for tile in tiles],
+        "reason": [row.reason.value for row in rows],
+    }
+    return columns | {name: [_stored(row, name) for row in rows] for name in _FROM_ROW}
+
+
+def _stored(row: SeasonRecord, name: str) -> Any:
+    value = getattr(row, name)
+    return NO_TIME if name in _TIMES and not value else value
+
+
+def _write_index(
+    path: Path, tiles: Sequence[ExpertTile], rows: dict[str, list[SeasonRecord]]
+) -> None:
+    by_tile = [rows[tile.split][tile.sample] for tile in tiles]
+    columns: dict[str, Any] = {
+        "sample": [tile.sample for tile in tiles],
+        **_columns(tiles, by_tile),
+        "valid": [row.status is Status.DONE for row in by_tile],
+        "label_sha256": [tile.sha256 for tile in tiles],
+    }
+    columns["label_date"] = [tile.date for tile in tiles]
+    for name in _TIMES:
+        moments = np.array(columns[name], dtype="datetime64[ms]")
+        columns[name] = moments
+    footprints = [tile.grid.footprint for tile in tiles]
+    table = gpd.GeoDataFrame(columns, geometry=footprints, crs="EPSG:4326")
+    with atomic_file(path) as file:
+        table.to_parquet(file, index=False, compression="zstd")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Finish the store from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.dynamic_world.finish")
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
+    parser.add_argument("--tiles", type=Path, required=True, help="table of all tiles")
+    parser.add_argument("--store", type=Path, required=True, help="store to complete")
+    parser.add_argument("--ledgers", type=Path, required=True, help="folder of commit records")
+    parser.add_argument("--index", type=Path, required=True, help="index to write (GeoParquet)")
+    parser.add_argument("--summary", type=Path, required=True, help="summary to write (text)")
+    options = parser.parse_args(arguments)
+    text = finish_dw(
+        load_settings(options.settings),
+        options.store,
+        options.ledgers,
+        read_tiles_table(options.tiles),
+        options.index,
+    )
+    write_atomically(options.summary, text.encode())
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    run_step(main)

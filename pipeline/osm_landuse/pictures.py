@@ -1,0 +1,38 @@
+"""Fetches the land-use pictures of all tiles: ``python -m pipeline.osm_landuse.pictures``.
+
+Asked about are the tiles of ``dw.zarr`` with imagery. A tile that was fetched is not asked for
+again, so that the same command goes on where another one stopped.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.atomic_file import write_atomically
+from pipeline.errors import run_step
+from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles
+from pipeline.osm_landuse.dw_tiles import imaged_tiles
+from pipeline.settings import load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fetch the pictures from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.osm_landuse.pictures")
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
+    parser.add_argument("--dw-store", type=Path, required=True, help="finished dw.zarr")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument(
+        "--record", type=Path, required=True, help="where to note that all is there"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    settings = load_settings(options.settings)
+    tiles = [TilePlace(tile.tile_id, tile.grid) for tile in imaged_tiles(options.dw_store)]
+    fetch_tiles(tiles, options.folder, settings.osm_landuse, settings.simulator.seed)
+    names = "".join(f"{tile.tile_id}\n" for tile in tiles)
+    write_atomically(options.record, names.encode())
+
+
+if __name__ == "__main__":
+    run_step(main)
