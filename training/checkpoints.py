@@ -77,6 +77,7 @@ class Checkpoint:
         channels: Bands of each modality, by "s1" and "s2".
         num_classes: Channels of the logits.
         weights: State of the whole network.
+        released: Whether the file has a layout of the released code, not ours.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class Checkpoint:
     channels: dict[Modality, int]
     num_classes: int
     weights: dict[str, Tensor]
+    released: bool
 
     def encoder_weights(self, modality: Modality, channels: int | None = None) -> dict[str, Tensor]:
         """State of one bare smp encoder.
@@ -159,7 +161,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         PipelineError: The file is missing, damaged, holds code, or is of no known layout.
     """
-    weights = _known_names(path, _network_state(path, _load_safely(path)))
+    state = _network_state(path, load_safely(path))
+    weights = _known_names(path, state)
     modalities: tuple[Modality, ...] = ("s1", "s2")
     channels = {
         modality: _input_bands(weights, modality)
@@ -170,10 +173,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not heads or not all(channels.values()):
         missing = "head" if not heads else "first convolution"
         raise PipelineError(f"{path} holds no whole network: its {missing} is missing")
-    return Checkpoint(path, _layout(weights, channels), channels, heads[0].shape[0], weights)
+    return Checkpoint(
+        path=path,
+        layout=_layout(weights, channels),
+        channels=channels,
+        num_classes=heads[0].shape[0],
+        weights=weights,
+        released=weights is not state,
+    )
 
 
-def _load_safely(path: Path) -> Any:
+def load_safely(path: Path) -> Any:
+    """Read a file of tensors with torch's restricted unpickler, onto the CPU.
+
+    Raises:
+        PipelineError: The file is missing, damaged, or holds anything that could run.
+    """
     if not path.is_file():
         raise PipelineError(f"checkpoint {path} does not exist")
     try:

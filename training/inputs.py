@@ -6,7 +6,7 @@ trained. `InputScaling` carries it out, on the device, for a whole batch.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ NINE_BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B11", "B12")
 
 UNITS: dict[Modality, str] = {"s1": "dB", "s2": "reflectance x 10000"}
 
+InputScale = Scaling | Literal["standard", "range_uint8", "amplitude_uint8"]
+"""How values become what arrives at a network; the last three serve published encoders alone."""
+
 _SENSORS: dict[Modality, str] = {"s1": "sentinel-1", "s2": "sentinel-2"}
 
 
@@ -34,17 +37,23 @@ class InputContract:
         bands: Names, in the order of the channels.
         unit: Of the values before scaling.
         scaling: "clip2std": clip(x, m - 2s, m + 2s), then to 0 ... 1; "clip2std_uint8": the same
-            cut down to whole 255ths on the way.
-        mean: m of each band, in the unit.
-        std: s of each band.
+            cut down to whole 255ths on the way; "standard": (x - m) / s; "range_uint8": from
+            low ... high to whole 255ths of 0 ... 1, called u, then (u - m) / s; "amplitude_uint8":
+            the same of the amplitude 10^(x / 20), for x in dB.
+        mean: m of each band, in the unit; where u is taken, of u.
+        std: s of each band, likewise.
+        low: Lower end of each band where u is taken, else empty.
+        high: Upper end of each band where u is taken, else empty.
     """
 
     modality: Modality
     bands: tuple[str, ...]
     unit: str
-    scaling: Scaling
+    scaling: InputScale
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -60,6 +69,8 @@ class InputContract:
             scaling=values["scaling"],
             mean=tuple(values["mean"]),
             std=tuple(values["std"]),
+            low=tuple(values.get("low", ())),
+            high=tuple(values.get("high", ())),
         )
 
 
@@ -78,7 +89,7 @@ def band_names(modality: Modality, s2_bands: int = 13) -> tuple[str, ...]:
 def contract_of(
     modality: Modality,
     bands: tuple[str, ...],
-    scaling: Scaling,
+    scaling: InputScale,
     statistics: Mapping[str, Mapping[str, float]],
 ) -> InputContract:
     """The contract of a network that is trained on a store.
@@ -119,22 +130,35 @@ class InputScaling(nn.Module):
 
     low: Tensor
     span: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, contract: InputContract) -> None:
         super().__init__()
         mean = torch.tensor(contract.mean, dtype=torch.float64)
         std = torch.tensor(contract.std, dtype=torch.float64)
-        self._to_bytes = contract.scaling == "clip2std_uint8"
-        self.register_buffer("low", (mean - 2 * std).float().view(-1, 1, 1), persistent=False)
-        self.register_buffer("span", (4 * std).float().view(-1, 1, 1), persistent=False)
+        low, span = mean - 2 * std, 4 * std
+        if contract.low:
+            low = torch.tensor(contract.low, dtype=torch.float64)
+            span = torch.tensor(contract.high, dtype=torch.float64) - low
+        self._scaling = contract.scaling
+        for name, values in (("low", low), ("span", span), ("mean", mean), ("std", std)):
+            self.register_buffer(name, values.float().view(-1, 1, 1), persistent=False)
 
     def forward(self, values_BCHW: Tensor) -> Tensor:
-        """Scale values in the contract's unit to 0 ... 1; no data (far below) becomes 0.
+        """Scale values in the contract's unit; no data becomes the lower end where they are clipped.
 
         Args:
             values_BCHW: float32.
         """
+        if self._scaling == "standard":
+            return (values_BCHW - self.mean) / self.std
+        if self._scaling == "amplitude_uint8":
+            values_BCHW = torch.pow(10.0, values_BCHW / 20.0)
         share_BCHW = (values_BCHW - self.low) / self.span
-        if not self._to_bytes:
+        if self._scaling == "clip2std":
             return share_BCHW.clamp(0.0, 1.0)
-        return (share_BCHW * 255.0).clamp(0.0, 255.0).trunc() / 255.0
+        bytes_BCHW = (share_BCHW * 255.0).clamp(0.0, 255.0).trunc() / 255.0
+        if self._scaling == "clip2std_uint8":
+            return bytes_BCHW
+        return (bytes_BCHW - self.mean) / self.std
