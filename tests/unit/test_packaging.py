@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {
+    "matplotlib": ["matplotlib-base"],
     "torch": ["pytorch"],
     "snakemake": ["snakemake-minimal"],
     "dask": ["dask", "distributed"],
