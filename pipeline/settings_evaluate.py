@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from pipeline.settings_encoders import WeightSettings
 from pipeline.settings_section import Section
 
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
@@ -23,13 +24,13 @@ class TaskSettings(Section):
     label: str = Field("label", description="Array of the store with the labels")
     num_classes: int = Field(ge=2, le=255, description="Classes; their ids are 0 to this minus 1")
     head: Head = Field(description="Network on top of the encoder")
-    encoder_depth: int = Field(
-        5,
+    encoder_depth: int | None = Field(
+        None,
         ge=3,
         le=5,
         description=(
-            "Stages of the encoder that the head uses; the paper's PSPNet uses 3, which leaves most"
-            " of a ResNet out"
+            "Stages of the encoder that the head uses; null: 5, but 3 for PSPNet as in the paper,"
+            " which leaves most of a ResNet out"
         ),
     )
     crop: int | None = Field(
@@ -55,10 +56,13 @@ class EncoderSettings(Section):
         None, ge=2, le=13, description="Bands of Sentinel-2; null: those the weights were made for"
     )
     backbone: str = Field(
-        "resnet50", description="Network of random and ImageNet weights; other weights know theirs"
+        "resnet50", description="Network of random weights; all others know theirs"
     )
     head: Head | None = Field(
         None, description="Head instead of the task's, such as upernet for a vision transformer"
+    )
+    encoder_depth: int | None = Field(
+        None, ge=3, le=5, description="Stages in use instead of the task's"
     )
 
     @property
@@ -90,9 +94,7 @@ def _tasks_of_the_paper() -> dict[str, TaskSettings]:
             store="dw.zarr", num_classes=9, head="deeplabv3plus", crop=496, batch_size=56
         ),
         "osm": TaskSettings(store="osm.zarr", num_classes=13, head="fpn", crop=480, batch_size=32),
-        "dfc2020": TaskSettings(
-            store="dfc2020.zarr", num_classes=8, head="pspnet", encoder_depth=3, batch_size=32
-        ),
+        "dfc2020": TaskSettings(store="dfc2020.zarr", num_classes=8, head="pspnet", batch_size=32),
     }
 
 
@@ -124,6 +126,9 @@ class EvaluateSettings(Section):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         (0, 1, 2), min_length=1, description="Each seed is one repetition of everything"
     )
+    kept_seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        (0,), description="Seeds whose trained networks are kept, for `analysis` and for predicting"
+    )
     label_fractions: tuple[Share, ...] = Field(
         (1.0,), min_length=1, description="Shares of the training tiles, drawn anew for each seed"
     )
@@ -150,9 +155,6 @@ class EvaluateSettings(Section):
         "32-true", description="Number format inside the networks; the loss is always float32"
     )
     workers: int = Field(4, ge=0, description="Processes that read tiles, per device; 0: none")
-    accept_noncommercial: bool = Field(
-        False, description="true: weights whose licence forbids commercial use may be evaluated"
-    )
     bootstrap_replicates: int = Field(
         1000, ge=1, description="Draws of test tiles behind each 95 % interval"
     )
@@ -162,6 +164,7 @@ class EvaluateSettings(Section):
     figure_samples: int = Field(
         64, ge=2, description="Tiles behind the accumulated PCA variance of an encoder"
     )
+    weights: WeightSettings = WeightSettings()
     probe: ProbeSettings = ProbeSettings()
 
     @model_validator(mode="after")

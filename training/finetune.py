@@ -37,7 +37,6 @@ class Protocol:
         weight_decay: L2 penalty inside Adam.
         batch_size: Crops in a batch of one device.
         crops: How they are cut.
-        frozen: Only the head is trained.
     """
 
     epochs: int
@@ -47,7 +46,6 @@ class Protocol:
     weight_decay: float
     batch_size: int
     crops: CropRecipe
-    frozen: bool
 
 
 def learning_rate_at(epoch: int, protocol: Protocol) -> float:
@@ -65,7 +63,6 @@ def learning_rate_at(epoch: int, protocol: Protocol) -> float:
 def train(
     fabric: Fabric,
     network: nn.Module,
-    encoder: nn.Module,
     inputs: TileInputs,
     tiles: TileDataset,
     protocol: Protocol,
@@ -76,8 +73,8 @@ def train(
 
     Args:
         fabric: Already launched.
-        network: Takes inputs, gives logits; already set up by the fabric if it has many processes.
-        encoder: The part of it that a frozen protocol leaves as it is.
+        network: Takes inputs, gives logits of the same size; what may not change is frozen
+            (`training.heads.freeze`). Already set up by the fabric.
         inputs: Makes the encoder's input.
         tiles: To train on.
         protocol: How.
@@ -112,8 +109,6 @@ def train(
     for epoch in range(protocol.epochs):
         sampler.set_epoch(epoch)
         network.train()
-        if protocol.frozen:
-            encoder.eval()
         losses = []
         for stored in loader:
             require_labels(stored, num_classes)

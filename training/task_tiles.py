@@ -1,12 +1,14 @@
 """What an evaluation needs to know about its store: where it lies, its classes, which tiles."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.store.create import read_attributes
+from pipeline.store.reader import open_store
 
 
 def task_store(folder: Path, store: str) -> Path:
@@ -20,17 +22,22 @@ def class_names(store: Path, group: str, array: str, num_classes: int) -> tuple[
     Raises:
         PipelineError: There are no labels, or of another number of classes.
     """
-    document = store / group / array / "zarr.json"
-    if not document.is_file():
-        raise PipelineError(f"{store} has no array {array} in its group {group!r}; build it first")
-    attributes = json.loads(document.read_bytes()).get("attributes", {})
-    names = tuple(str(attributes.get("flag_meanings", "")).split())
+    names = tuple(str(_attributes(store, group, array).get("flag_meanings", "")).split())
     if names and len(names) != num_classes:
         raise PipelineError(
             f"the labels of {store} have {len(names)} classes, the task says {num_classes}; "
             "correct num_classes of the task"
         )
     return names or tuple(f"class_{number}" for number in range(num_classes))
+
+
+def class_colors(store: Path, group: str, array: str, num_classes: int) -> tuple[str, ...]:
+    """Colours ``#RRGGBB`` of the classes by id, from the labels or, where they have none, grey."""
+    colors = tuple(str(_attributes(store, group, array).get("flag_colors", "")).split())
+    if len(colors) == num_classes:
+        return colors
+    greys = np.linspace(40, 230, num_classes).astype(int)
+    return tuple(f"#{grey:02x}{grey:02x}{grey:02x}" for grey in greys)
 
 
 def drawn_tiles(samples: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
@@ -44,3 +51,25 @@ def drawn_tiles(samples: NDArray[np.int64], fraction: float, seed: int) -> NDArr
     order = np.random.default_rng([seed]).permutation(len(samples))
     kept = max(1, round(fraction * len(samples)))
     return np.sort(samples[order[:kept]])
+
+
+def valid_tiles(store: Path, group: str) -> NDArray[np.int64]:
+    """Index of every complete tile of a group, ascending.
+
+    Raises:
+        PipelineError: There is no store, no such group, or no complete tile in it.
+    """
+    dataset = open_store(store, group=group)
+    count = dataset.sizes["sample"]
+    valid = dataset["valid"].to_numpy() if "valid" in dataset else np.ones(count, bool)
+    tiles: NDArray[np.int64] = np.flatnonzero(valid)
+    if len(tiles) == 0:
+        raise PipelineError(f"the group {group!r} of {store} has no valid tile; build it again")
+    return tiles
+
+
+def _attributes(store: Path, group: str, array: str) -> dict[str, Any]:
+    attributes = read_attributes(store / group / array)
+    if attributes is None:
+        raise PipelineError(f"{store} has no array {array} in its group {group!r}; build it first")
+    return attributes

@@ -1,4 +1,4 @@
-"""Tiles of a store as a segmentation network takes them: scaled, cropped for training, padded.
+"""Tiles of a store as a segmentation network takes them: scaled, and cropped for training.
 
 Shapes: B batch, C channels, H rows, W columns.
 """
@@ -6,7 +6,6 @@ Shapes: B batch, C channels, H rows, W columns.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
@@ -16,9 +15,6 @@ from training.batch import contract_values
 from training.inputs import InputContract, InputScaling
 from training.samples import StoredBatch
 from training.smoothing import NO_LABEL
-
-_COARSEST_STRIDE = 32
-"""Of the encoders of segmentation_models_pytorch at full depth."""
 
 
 class CropRecipe(NamedTuple):
@@ -78,28 +74,6 @@ class TileInputs(nn.Module):
             rotation_share=recipe.rotation_share,
         )
         return geometry.warp(image_BCHW), geometry.warp_labels(labels_BHW)
-
-
-class FramedNetwork(nn.Module):
-    """A segmentation network that takes frames of any size and answers at that very size.
-
-    Args:
-        network: A model of segmentation_models_pytorch.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self._multiple = int(getattr(network.encoder, "output_stride", _COARSEST_STRIDE))
-
-    def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Logits (B, classes, H, W); below and right the frame is continued by its last pixels."""
-        height, width = image_BCHW.shape[-2:]
-        missing = (0, -width % self._multiple, 0, -height % self._multiple)
-        if any(missing):
-            image_BCHW = F.pad(image_BCHW, missing, mode="replicate")
-        logits_BCHW: Tensor = self.network(image_BCHW)
-        return logits_BCHW[..., :height, :width]
 
 
 def require_labels(stored: StoredBatch, num_classes: int) -> None:
