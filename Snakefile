@@ -18,6 +18,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/locations.smk"
 include: "workflow/rules/imagery.smk"
 include: "workflow/rules/store.smk"
+include: "workflow/rules/label_files.smk"
+include: "workflow/rules/labels.smk"
+include: "workflow/rules/importers.smk"
 include: "workflow/rules/pretrain.smk"
 
 
@@ -25,6 +28,8 @@ localrules:
     list_targets,
     plan,
     build_nol,
+    build_dw,
+    build_osm,
     build_noldo,
 
 
@@ -46,5 +51,7 @@ rule build_noldo:
     """all stores, their index and statistics"""
     input:
         *rules.build_nol.input,
+        *rules.build_dw.input,
+        *rules.build_osm.input,
     message:
         "All stores are complete"

@@ -12,6 +12,7 @@ Source: zhu-xlab/CromSS, data_prepare/data_check_SSL4EO/get_osm_labels/,
 import argparse
 import csv
 import datetime as dt
+import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -196,16 +197,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """List the tiles from the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.dynamic_world.catalogue")
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
-    parser.add_argument("--train", type=Path, required=True, help="folder of the training tiles")
-    parser.add_argument("--test", type=Path, required=True, help="folder of the test tiles")
+    parser.add_argument("--source", type=Path, required=True, help="record of the folders (JSON)")
     parser.add_argument("--output", type=Path, required=True, help="table to write (Parquet)")
     parser.add_argument("--refused", type=Path, required=True, help="list to write (text)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings(options.settings)
     section = settings.dynamic_world
-    test, refused = find_tiles(options.test, "test", section.test_pixels, section.test_metadata)
-    found, refused_train = find_tiles(options.train, "train", section.train_pixels)
+    folders = {split: Path(path) for split, path in json.loads(options.source.read_text()).items()}
+    metadata = section.test_metadata
+    test, refused = find_tiles(folders["test"], "test", section.test_pixels, metadata)
+    found, refused_train = find_tiles(folders["train"], "train", section.train_pixels)
     train, refused_twice = _refuse_tiles_of_train(found, test)
     refused += refused_train + refused_twice
     for one in refused:

@@ -298,7 +298,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tiles", type=Path, required=True, help="table of all tiles")
     parser.add_argument("--split", choices=["train", "test"], required=True, help="which group")
     parser.add_argument("--shard", type=int, required=True, help="which shard of it")
-    parser.add_argument("--slots", type=int, required=True, help="requests in flight at most")
+    parser.add_argument("--slots", type=int, required=True, help="pixel requests in flight")
+    parser.add_argument(
+        "--selection-slots", type=int, default=1, help="selection requests in flight"
+    )
     parser.add_argument("--store", type=Path, required=True, help="store to write to")
     parser.add_argument("--ledger", type=Path, required=True, help="commit record to write")
     options = parser.parse_args(arguments)
@@ -323,7 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log.info("%s shard %d of %s (%s)", shard.split, shard.number, shard.store, source)
 
     def open_client(endpoint: Endpoint) -> AbstractContextManager[Client]:
-        return earth_engine(settings, endpoint, options.slots)
+        slots = options.selection_slots if endpoint == "standard" else options.slots
+        return earth_engine(settings, endpoint, slots)
 
     records = fetch_tiles(shard, settings, open_client)
     _log.info("%s shard %d: %s", shard.split, shard.number, describe(records))

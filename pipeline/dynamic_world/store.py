@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.atomic_file import write_atomically
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.errors import PipelineError, run_step
 from pipeline.settings import Settings, load_settings
 from pipeline.store.description import common_attributes, imagery_source, titled
+from pipeline.store.metadata import json_bytes
 from pipeline.store.tile_layout import (
     TILE_LAYOUT,
     TileGroup,
@@ -75,8 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
     parser.add_argument("--tiles", type=Path, required=True, help="table of all tiles")
     parser.add_argument("--store", type=Path, required=True, help="the store to make")
+    parser.add_argument("--record", type=Path, required=True, help="where to note that it is made")
     options = parser.parse_args(arguments)
-    create_dw_store(options.store, load_settings(options.settings), read_tiles_table(options.tiles))
+    settings, tiles = load_settings(options.settings), read_tiles_table(options.tiles)
+    create_dw_store(options.store, settings, tiles)
+    record = {"dataset_hash": dw_dataset(settings, tiles), "tiles": len(tiles)}
+    write_atomically(options.record, json_bytes(record))
 
 
 if __name__ == "__main__":

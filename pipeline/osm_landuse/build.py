@@ -266,7 +266,8 @@ def _refuse_empty(kept: Mapping[str, Sequence[_KeptTile]], rows: Sequence[TileRo
 
 def _refuse_foreign(store: Path) -> None:
     layout = (read_attributes(store) or {}).get("layout")
-    if store.exists() and layout != TILE_LAYOUT:
+    empty = not store.exists() or (store.is_dir() and not any(store.iterdir()))
+    if not empty and layout != TILE_LAYOUT:
         raise PipelineError(
             f"{store} exists and is not a store of ours; choose another name in the settings or "
             "move it away"

@@ -1,0 +1,129 @@
+"""Brings the expert tiles to this machine: ``python -m pipeline.dynamic_world.acquire``.
+
+Folders are used where they are. Archives are downloaded, resumed where they broke off, checked, and
+unpacked beside the dataset. Simulated tiles are drawn. A small record names the two folders.
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.atomic_file import write_atomically
+from pipeline.download import download
+from pipeline.dynamic_world.settings import DynamicWorldSettings, is_url
+from pipeline.errors import PipelineError, run_step
+from pipeline.importers.archives import DamagedMember, Refusal, iterate_members
+from pipeline.settings import Settings, load_settings
+
+_WANTED = {".tif", ".tiff", ".csv"}
+
+_log = logging.getLogger(__name__)
+
+
+def acquire_tiles(settings: Settings, folder: Path) -> dict[str, Path]:
+    """Make the tiles of both splits available.
+
+    Args:
+        settings: Say where they come from.
+        folder: For what is downloaded, unpacked or drawn.
+
+    Returns:
+        The folder of each split.
+
+    Raises:
+        PipelineError: A download fails or is another file, an archive cannot be read, or simulated
+            tiles are asked for beside the real archive.
+    """
+    section = settings.dynamic_world
+    if section.tiles == "simulated":
+        if not settings.simulated:
+            raise PipelineError(
+                "dynamic_world.tiles = simulated does not go with earthengine.service = google; "
+                "set tiles: published and name the folders of the tiles"
+            )
+        return _draw(settings, folder)
+    return {
+        "train": _local_folder(section, "train", folder),
+        "test": _local_folder(section, "test", folder),
+    }
+
+
+def unpack_tiles(archive: Path, folder: Path) -> list[Refusal]:
+    """Unpack the rasters and tables of an archive, whole files or none; others are left out.
+
+    Returns:
+        The members that were refused: damaged, or not safe to unpack.
+
+    Raises:
+        PipelineError: It is no archive, or holds no raster.
+    """
+    refused: list[Refusal] = []
+    rasters = 0
+    for member in iterate_members(archive, refused.append):
+        suffix = member.name.suffix.lower()
+        if suffix not in _WANTED:
+            continue
+        try:
+            content = member.read()
+        except DamagedMember as damage:
+            refused.append(Refusal(archive.name, str(member.name), str(damage)))
+            continue
+        write_atomically(folder / member.name, content)
+        rasters += suffix != ".csv"
+    if not rasters:
+        raise PipelineError(f"{archive} holds no .tif file")
+    return refused
+
+
+def _local_folder(section: DynamicWorldSettings, split: str, folder: Path) -> Path:
+    source, checksum = getattr(section, split), getattr(section, f"{split}_checksum")
+    if not is_url(source):
+        return Path(source)
+    archive = folder / f"{split}-{_file_name(source)}"
+    _log.info("fetching %s", source)
+    download(source, archive, checksum)
+    for refusal in unpack_tiles(archive, folder / split):
+        _log.warning("%s", refusal)
+    return folder / split
+
+
+def _file_name(url: str) -> str:
+    """The last part of a URL's path, as a name that is safe in a folder of ours."""
+    name = urlsplit(url).path.rpartition("/")[2]
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+
+
+def _draw(settings: Settings, folder: Path) -> dict[str, Path]:
+    section = settings.dynamic_world
+    command = [sys.executable, "-m", "pipeline.simulator.expert_tiles", "--output", str(folder)]
+    command += ["--train", str(section.simulated_train), "--test", str(section.simulated_test)]
+    command += ["--train-pixels", str(section.train_pixels)]
+    command += ["--test-pixels", str(section.test_pixels)]
+    command += ["--seed", str(settings.seed), "--world-seed", str(settings.simulator.seed)]
+    command += ["--area", *map(str, section.simulated_area)]
+    drawn = subprocess.run(command, check=False)  # noqa: S603 - our own module, no shell
+    if drawn.returncode:
+        raise PipelineError("the simulated expert tiles were not drawn; the reason stands above")
+    return {"train": folder / "train", "test": folder / "test"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Bring the tiles from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.dynamic_world.acquire")
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
+    parser.add_argument("--folder", type=Path, required=True, help="for what is downloaded")
+    parser.add_argument("--record", type=Path, required=True, help="where to note the folders")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    folders = acquire_tiles(load_settings(options.settings), options.folder)
+    text = json.dumps({split: path.as_posix() for split, path in folders.items()}, indent=1) + "\n"
+    write_atomically(options.record, text.encode())
+
+
+if __name__ == "__main__":
+    run_step(main)

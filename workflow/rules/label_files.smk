@@ -1,0 +1,56 @@
+# Where the stores of expert labels and what leads to them lie, and how many shards there are.
+
+import hashlib
+
+from pipeline.dynamic_world.store import DW_ARRAYS, SPLITS
+from pipeline.dynamic_world.tile_table import read_tiles_table
+from pipeline.store.tiles import tile_shard_files
+
+DW_STORE = f"{FOLDER}/dw.zarr"
+OSM_STORE = f"{FOLDER}/osm.zarr"
+DW_SHARD_SIZE = SETTINGS.dynamic_world.shard_size
+DW_SHARD_FILES = [
+    file.as_posix() for file in tile_shard_files(Path(DW_STORE), "{split}", "{shard}", DW_ARRAYS)
+]
+
+
+def dw_folder(wildcards):
+    """The Zarr store that shards of expert tiles are written into."""
+    return DW_STORE
+
+
+def osm_folder(wildcards):
+    """The Zarr store of OSM labels."""
+    return OSM_STORE
+
+
+def dw_ledgers(wildcards):
+    """The folder of the commit records of the shards of expert tiles."""
+    return f"{FOLDER}/dw/shards"
+
+
+def picture_folder(wildcards):
+    """The raw land-use pictures, kept with their provenance."""
+    return f"{FOLDER}/osm/pictures"
+
+
+def label_files(wildcards):
+    """A digest of names, sizes and ages of the tiles in local folders: what is new is listed."""
+    folders = (SETTINGS.dynamic_world.train, SETTINGS.dynamic_world.test)
+    digest = hashlib.sha256()
+    for folder in filter(None, folders):
+        for file in sorted(Path(folder).rglob("*")):
+            status = file.stat()
+            digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def dw_shards(pattern):
+    """An input function: a pattern of shard files, filled in for every shard once they are known."""
+
+    def filled(wildcards):
+        tiles = read_tiles_table(Path(checkpoints.list_expert_tiles.get().output.tiles))
+        shards = sorted({(tile.split, tile.sample // DW_SHARD_SIZE) for tile in tiles})
+        return [pattern.format(split=split, shard=shard) for split, shard in shards]
+
+    return filled
