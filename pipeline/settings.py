@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.errors import PipelineError
+from pipeline.importers.settings import ImporterSettings
 from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.settings_pretrain import PretrainSettings
 from pipeline.settings_section import Section
@@ -284,6 +285,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     dynamic_world: DynamicWorldSettings = DynamicWorldSettings()
     osm_landuse: OsmLanduseSettings = OsmLanduseSettings()
+    importers: ImporterSettings = ImporterSettings()
     plan: PlanSettings = PlanSettings()
     pretrain: PretrainSettings = PretrainSettings()
 

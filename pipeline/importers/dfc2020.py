@@ -7,10 +7,9 @@ are the eight classes of its code, and what that code does not know is no label.
 Source: https://github.com/zhu-xlab/CromSS, ``write_data_to_lmdb.py``.
 """
 
-import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import run_step
 from pipeline.importers.archives import DamagedMember
 from pipeline.importers.benchmark_classes import benchmark_classes, flag_attributes
+from pipeline.importers.command import import_parser, show_summary
 from pipeline.importers.tile_import import (
     GroupForm,
     TileRelease,
@@ -110,14 +110,11 @@ def translate_labels(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import from the command line."""
-    parser = argparse.ArgumentParser("python -m pipeline.importers.dfc2020", description=__doc__)
-    parser.add_argument("--source", type=Path, nargs="+", required=True, help="folders, archives")
-    parser.add_argument("--store", type=Path, required=True, help="Zarr store to make")
-    parser.add_argument("--s2-values", choices=["harmonised", "published"], default="harmonised")
-    parser.add_argument("--shard-size", type=int, default=TILES_PER_SHARD, help="tiles in a shard")
+    parser = import_parser("dfc2020", __doc__, TILES_PER_SHARD)
     options = parser.parse_args(arguments)
     release = dfc2020_release(options.s2_values == "harmonised")
-    print(import_tiles(options.source, options.store, release, options.shard_size), end="")
+    text = import_tiles(options.source, options.store, release, options.shard_size)
+    show_summary(text, options.summary)
 
 
 if __name__ == "__main__":

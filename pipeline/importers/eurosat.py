@@ -8,15 +8,15 @@ patches, told by a hash of their names, is the test group.
 Source: Helber et al. 2019, https://github.com/phelber/EuroSAT.
 """
 
-import argparse
 import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pipeline.errors import run_step
 from pipeline.importers.archives import DamagedMember
 from pipeline.importers.benchmark_classes import benchmark_classes, flag_attributes
+from pipeline.importers.command import import_parser, show_summary
 from pipeline.importers.tile_import import (
     IMPORTED_RECORDS,
     GroupForm,
@@ -99,14 +99,11 @@ def _class_ids() -> dict[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import from the command line."""
-    parser = argparse.ArgumentParser("python -m pipeline.importers.eurosat", description=__doc__)
-    parser.add_argument("--source", type=Path, nargs="+", required=True, help="folders, archives")
-    parser.add_argument("--store", type=Path, required=True, help="Zarr store to make")
-    parser.add_argument("--s2-values", choices=["harmonised", "published"], default="harmonised")
-    parser.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="patches in a shard")
+    parser = import_parser("eurosat", __doc__, SHARD_SIZE)
     options = parser.parse_args(arguments)
     release = eurosat_release(options.s2_values == "harmonised")
-    print(import_tiles(options.source, options.store, release, options.shard_size), end="")
+    text = import_tiles(options.source, options.store, release, options.shard_size)
+    show_summary(text, options.summary)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Adds labels to an imported store of SSL4EO-S12, whoever they come from."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,22 @@ def add_labels(
         board.close()
 
 
-def scenes_of(store: Path) -> dict[str, dict[str, Any]]:
-    """What is known of the Sentinel-2 part of every location that has one, by its id."""
-    _, ids, _ = read_plan(store)
-    known = read_facts(work_folder(store), "", "s2")
-    return {ids[sample]: facts for sample, facts in known.items() if REFUSED not in facts}
+class StoredScenes:
+    """What a store knows of the Sentinel-2 images of its locations; one shard in memory."""
+
+    def __init__(self, store: Path) -> None:
+        """Look into the state of an import."""
+        self._target, ids, _ = read_plan(store)
+        self._ids = ids
+        self._index = {sample: number for number, sample in enumerate(ids)}
+        self._facts = lru_cache(maxsize=2)(partial(read_facts, work_folder(store), "", "s2"))
+
+    def of(self, sample_id: str) -> dict[str, Any] | None:
+        """Facts of a location: ``scenes``, ``epsg``, ``left`` ...; None without images."""
+        index = self._index[sample_id]
+        facts = self._facts(index // self._target.shard_size).get(index, {REFUSED: "missing"})
+        return None if REFUSED in facts else facts
+
+    def locations(self) -> list[str]:
+        """Ids of the locations that have images, in the order of the store."""
+        return [sample for sample in self._ids if self.of(sample) is not None]

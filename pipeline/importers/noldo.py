@@ -11,11 +11,11 @@ Source: https://github.com/zhu-xlab/CromSS, ``data_prepare``: ``read_dw_data_to_
 ``write_labels_to_lmdb.py``.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError, run_step
+from pipeline.importers.command import import_parser, show_summary
 from pipeline.importers.noldo_labels import import_noisy_labels
 from pipeline.importers.noldo_tiles import Numbering, noldo_tiles
 from pipeline.importers.tile_import import import_tiles
@@ -52,20 +52,19 @@ def import_noldo(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import from the command line."""
-    parser = argparse.ArgumentParser("python -m pipeline.importers.noldo", description=__doc__)
-    parser.add_argument("--subset", choices=["nol", "dw", "osm"], required=True)
-    parser.add_argument("--source", type=Path, nargs="+", required=True, help="folders, archives")
+    parser = import_parser("noldo", __doc__, TILES_PER_SHARD)
     parser.add_argument(
-        "--store", type=Path, required=True, help="nol: the SSL4EO-S12 store to add labels to"
+        "--subset",
+        choices=["nol", "dw", "osm"],
+        required=True,
+        help="nol: --store is the store of SSL4EO-S12 that gets the labels",
     )
-    parser.add_argument("--s2-values", choices=["harmonised", "published"], default="harmonised")
     parser.add_argument(
         "--osm-numbering",
         choices=["released", "paper"],
         default="released",
         help="numbers of the OSM classes in the files; checked against Dynamic World",
     )
-    parser.add_argument("--shard-size", type=int, default=TILES_PER_SHARD, help="tiles in a shard")
     options = parser.parse_args(arguments)
     harmonise = options.s2_values == "harmonised"
     text = import_noldo(
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.osm_numbering,
         options.shard_size,
     )
-    print(text, end="")
+    show_summary(text, options.summary)
 
 
 if __name__ == "__main__":

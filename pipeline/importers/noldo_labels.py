@@ -1,18 +1,18 @@
 """The noisy labels of NoLDO-S12, ``<id>/<scene>/label.tif``, for locations of SSL4EO-S12."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.importers.archives import DamagedMember, iterate_members, reported_before
+from pipeline.importers.command import require_sources
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory, read_inventory
-from pipeline.importers.label_part import add_labels, scenes_of
+from pipeline.importers.label_part import StoredScenes, add_labels
 from pipeline.importers.rasters import decode_geotiff
 from pipeline.importers.scenes import is_sentinel2
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder
@@ -31,6 +31,7 @@ def import_noisy_labels(sources: Sequence[Path], store: Path) -> str:
     Raises:
         PipelineError: The store was not imported here, or the source holds no masks for it.
     """
+    require_sources(sources)
     target, ids, _ = read_plan(store)
     kept = work_folder(store) / "labels.json"
     inventory = load_inventory(kept, fingerprint(sources), lambda: _take_stock(sources))
@@ -44,8 +45,7 @@ def import_noisy_labels(sources: Sequence[Path], store: Path) -> str:
     others = len(set(offered) - found)
     if others:
         inventory.ignored["mask of a location that is not in the store"] += others
-    scenes = scenes_of(store)
-    decode = partial(decode_masks, scenes=scenes, pixels=target.patch_pixels)
+    decode = partial(decode_masks, scenes=StoredScenes(store), pixels=target.patch_pixels)
     add_labels(store, [name for name in offered if name in found], _units(sources, decode))
     images = read_inventory(work_folder(store) / "inventory.json")
     images.refusals += inventory.refusals
@@ -62,9 +62,7 @@ def locate_mask(name: PurePosixPath) -> Key | str:
     return Key("", name.parts[-3], "label")
 
 
-def decode_masks(
-    key: Key, files: Files, scenes: Mapping[str, Mapping[str, Any]], pixels: int
-) -> Decoded:
+def decode_masks(key: Key, files: Files, scenes: StoredScenes, pixels: int) -> Decoded:
     """Labels of four seasons, in the seasons of the store.
 
     Args:
@@ -76,9 +74,10 @@ def decode_masks(
     Raises:
         DamagedMember: A mask of a scene that the store does not have, or no such mask at all.
     """
-    if key.sample_id not in scenes:
+    facts = scenes.of(key.sample_id)
+    if facts is None:
         raise DamagedMember("the store has no Sentinel-2 images of this location")
-    known = scenes[key.sample_id]["scenes"]
+    known = facts["scenes"]
     label = np.full((SEASONS, pixels, pixels), UNLABELLED, np.uint8)
     labelled = [""] * SEASONS
     notes = []
@@ -132,8 +131,6 @@ def _nearest(length: int, wanted: int) -> NDArray[np.intp]:
 def _take_stock(sources: Sequence[Path]) -> Inventory:
     inventory = Inventory()
     for source in sources:
-        if not source.exists():
-            raise PipelineError(f"{source} does not exist; give a folder or archive")
         members = iterate_members(source, inventory.refusals.append)
         inventory.add(locate_mask(member.name) for member in members)
     return inventory

@@ -82,7 +82,7 @@ def noldo_tiles(subset: str, harmonise: bool, numbering: Numbering) -> TileRelea
         forms = {"train": form, "test": form}
     sizes = {name: form.size for name, form in forms.items()}
     return TileRelease(
-        name=subset,
+        name=f"noldo_{subset}",
         title=f"NoLDO-S12, SSL4EO-S12@{subset.upper()}",
         forms=forms,
         locate=lambda name: locate_tile(name, subset),

@@ -11,7 +11,7 @@ from pipeline.grid import crs_transformer
 from pipeline.importers.offset import OFFSET, UNKNOWN
 from pipeline.importers.report import Outcome, Row
 from pipeline.importers.scenes import mgrs_tile
-from pipeline.importers.seasonal_store import empty_columns, write_columns
+from pipeline.importers.seasonal_store import SeasonalStore, empty_columns, write_columns
 from pipeline.importers.shard_board import REFUSED, read_facts
 from pipeline.settings import SEASONS
 from pipeline.store.layout import NO_TIME, VALID
@@ -25,14 +25,14 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 
 def finish_seasonal(
-    path: Path, work: Path, ids: Sequence[str], harmonised: bool
+    store: SeasonalStore, work: Path, ids: Sequence[str], harmonised: bool
 ) -> tuple[list[Row], list[str]]:
     """Write the arrays without pixels from what the commits say, and report.
 
     Labels count as required once any are there.
 
     Args:
-        path: Folder of the store.
+        store: All its shards are written.
         work: Folder of the import.
         ids: Of the samples, in the order of the store.
         harmonised: Whether radiometric offsets were removed.
@@ -40,20 +40,26 @@ def finish_seasonal(
     Returns:
         One row a sample, and remarks for the summary.
     """
-    known = {part: read_facts(work, "", part) for part in PARTS}
-    parts = [part for part in PARTS if part != "label" or known["label"]]
+    shards = range(-(-len(ids) // store.shard_size))
+    labelled = any(read_facts(work, "", "label", shard) for shard in shards)
+    parts = PARTS if labelled else PARTS[:-1]
     columns = empty_columns(len(ids))
+    offsets: Counter[int] = Counter()
     rows = []
-    for sample, name in enumerate(ids):
-        facts = {part: known[part][sample] for part in parts if sample in known[part]}
-        reason = _reason(facts, parts, harmonised)
-        _fill(columns, sample, facts)
-        columns["id"][sample] = name
-        columns["reason"][sample] = reason
-        columns[VALID.name][sample] = not reason
-        rows.append(_row(name, facts, reason))
-    write_columns(path, columns)
-    return rows, _remarks(known["s2"], harmonised)
+    for shard in shards:
+        known = {part: read_facts(work, "", part, shard) for part in parts}
+        first = shard * store.shard_size
+        for sample in range(first, min(first + store.shard_size, len(ids))):
+            facts = {part: known[part][sample] for part in parts if sample in known[part]}
+            reason = _reason(facts, parts, harmonised)
+            _fill(columns, sample, facts)
+            columns["id"][sample] = ids[sample]
+            columns["reason"][sample] = reason
+            columns[VALID.name][sample] = not reason
+            offsets.update(_offsets(facts))
+            rows.append(_row(ids[sample], facts, reason))
+    write_columns(store.path, columns)
+    return rows, [_remark(offsets, harmonised)]
 
 
 def _reason(facts: Facts, parts: Sequence[str], harmonised: bool) -> str:
@@ -119,15 +125,16 @@ def _largest_gap_days(facts: Facts) -> int:
     return round(max(gaps, default=0) / _DAY_MS)
 
 
-def _remarks(sentinel2: Mapping[int, Mapping[str, Any]], harmonised: bool) -> list[str]:
-    counts: Counter[int] = Counter()
-    for known in sentinel2.values():
-        scenes = known.get("scenes", [])
-        counts.update(
-            offset for offset, scene in zip(known.get("offsets", []), scenes, strict=True) if scene
-        )
+def _offsets(facts: Facts) -> list[int]:
+    """The offsets of the scenes that are there."""
+    seen = facts.get("s2", {})
+    pairs = zip(seen.get("offsets", []), seen.get("scenes", []), strict=True)
+    return [offset for offset, scene in pairs if scene]
+
+
+def _remark(offsets: Counter[int], harmonised: bool) -> str:
     done = "removed" if harmonised else "kept"
-    return [
-        f"Sentinel-2 scenes without radiometric offset {counts[0]}, with +{OFFSET} "
-        f"{counts[OFFSET]} ({done}), unknown {counts[UNKNOWN]} (kept as they are)"
-    ]
+    return (
+        f"Sentinel-2 scenes without radiometric offset {offsets[0]}, with +{OFFSET} "
+        f"{offsets[OFFSET]} ({done}), unknown {offsets[UNKNOWN]} (kept as they are)"
+    )

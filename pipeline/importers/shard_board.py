@@ -117,23 +117,14 @@ class ShardBoard:
         shutil.rmtree(self._work / "staging", ignore_errors=True)
         remove_partial_files(self._work)
 
-    def facts(self, group: str) -> dict[int, dict[str, dict[str, Any]]]:
-        """By sample and part, what the committed shards of a group say."""
-        result: dict[int, dict[str, dict[str, Any]]] = {}
-        for (name, part), board in self._parts.items():
-            if name == group:
-                for sample, facts in board.facts().items():
-                    result.setdefault(sample, {})[part] = facts
-        return result
 
-
-def read_facts(work: Path, group: str, part: str) -> dict[int, dict[str, Any]]:
-    """What the committed shards of one part say, by sample."""
-    facts: dict[int, dict[str, Any]] = {}
-    for path in _commits(work, group, part).glob("*.json"):
-        document = json.loads(path.read_bytes())
-        facts |= {int(sample): known for sample, known in document["samples"].items()}
-    return dict(sorted(facts.items()))
+def read_facts(work: Path, group: str, part: str, shard: int) -> dict[int, dict[str, Any]]:
+    """What the commit of one shard says of its samples; nothing if it was not written."""
+    try:
+        document = json.loads((_commits(work, group, part) / f"{shard}.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {int(sample): known for sample, known in document["samples"].items()}
 
 
 class _Part:
@@ -147,6 +138,7 @@ class _Part:
         self._expected = Counter(index // plan.shard_size for index in plan.samples.values())
         self._written = {shard for shard in plan.shards if self._intact(shard)}
         self._staged = {int(path.stem) for path in self._staging.glob("*.npz")}
+        self._waiting = Counter(index // plan.shard_size for index in self._staged)
 
     @property
     def complete(self) -> bool:
@@ -169,19 +161,13 @@ class _Part:
             decoded = Decoded({}, {REFUSED: str(error)})
         self._stage(index, decoded)
         shard = index // self._plan.shard_size
-        if self._count(shard) == self._expected[shard]:
+        if self._waiting[shard] == self._expected[shard]:
             self._write(shard)
 
     def close(self) -> None:
         for shard in self._plan.shards:
             if shard not in self._written:
                 self._write(shard)
-
-    def facts(self) -> dict[int, dict[str, Any]]:
-        return read_facts(self._work, self._plan.group, self._plan.part)
-
-    def _count(self, shard: int) -> int:
-        return sum(index // self._plan.shard_size == shard for index in self._staged)
 
     def _check(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         for array in self._plan.arrays:
@@ -196,10 +182,14 @@ class _Part:
         with atomic_file(self._staging / f"{index}.npz") as file:
             np.savez(file, allow_pickle=False, **{_FACTS: facts}, **decoded.arrays)
         self._staged.add(index)
+        self._waiting[index // self._plan.shard_size] += 1
 
     def _write(self, shard: int) -> None:
         """Write the files of a shard, then its commit record, then forget what was staged."""
-        inside = sorted(index for index in self._staged if index // self._plan.shard_size == shard)
+        size = self._plan.shard_size
+        inside = [
+            index for index in range(shard * size, (shard + 1) * size) if index in self._staged
+        ]
         samples: dict[int, Any] = {}
         with ExitStack() as open_files:
             writers = {
@@ -230,6 +220,7 @@ class _Part:
         record = json.dumps(document, indent=1).encode()
         write_atomically(self._commits / f"{shard}.json", record)
         self._written.add(shard)
+        del self._waiting[shard]
         for index in inside:
             (self._staging / f"{index}.npz").unlink()
             self._staged.discard(index)

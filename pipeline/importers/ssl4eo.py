@@ -8,7 +8,6 @@ come from the NoLDO-S12 release (`pipeline.importers.noldo`) or from Earth Engin
 A run that was cut short goes on where it stopped and ends in the same bytes.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.importers.archives import iterate_members, reported_before
+from pipeline.importers.command import import_parser, require_sources, show_summary
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory
 from pipeline.importers.report import member_rows, summary_text, write_report
 from pipeline.importers.seasonal_finish import finish_seasonal
@@ -71,6 +71,7 @@ def import_ssl4eo(
     Raises:
         PipelineError: Nothing to import, another store in the way, a source that has changed.
     """
+    require_sources(sources)
     work = work_folder(store)
     mark = fingerprint(sources)
     release = _open_release(sources, work / "inventory.json", mark, harmonise)
@@ -123,8 +124,8 @@ def read_plan(store: Path) -> tuple[SeasonalStore, list[str], bool]:
 def finish_import(store: Path, inventory: Inventory) -> str:
     """Write records and report of a store whose shards are written; its summary."""
     work = work_folder(store)
-    _, ids, harmonised = read_plan(store)
-    rows, remarks = finish_seasonal(store, work, ids, harmonised)
+    target, ids, harmonised = read_plan(store)
+    rows, remarks = finish_seasonal(target, work, ids, harmonised)
     rows += member_rows(inventory.refusals)
     write_report(work / "report.csv", rows)
     text = summary_text(f"{store.name}: {len(ids)} samples", rows, inventory.ignored, remarks)
@@ -133,9 +134,6 @@ def finish_import(store: Path, inventory: Inventory) -> str:
 
 
 def _open_release(sources: Sequence[Path], kept: Path, mark: str, harmonise: bool) -> Release:
-    for source in sources:
-        if not source.exists():
-            raise PipelineError(f"{source} does not exist; give a folder or archive")
     cubes = [path for source in sources for path in find_cubes(source)]
     if cubes:
         inventory = load_inventory(kept, mark, lambda: take_stock_of_cubes(cubes))
@@ -184,21 +182,11 @@ def _attributes(version: str, mark: str, harmonise: bool, shard_size: int) -> di
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.importers.ssl4eo", description=__doc__
-    )
-    parser.add_argument("--source", type=Path, nargs="+", required=True, help="folders, archives")
-    parser.add_argument("--store", type=Path, required=True, help="Zarr store to make")
-    parser.add_argument(
-        "--s2-values",
-        choices=["harmonised", "published"],
-        default="harmonised",
-        help="harmonised (default): the +1000 of later baselines is removed where it is found",
-    )
-    parser.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="samples in a shard")
+    parser = import_parser("ssl4eo", __doc__, SHARD_SIZE)
     options = parser.parse_args(arguments)
     harmonise = options.s2_values == "harmonised"
-    print(import_ssl4eo(options.source, options.store, harmonise, options.shard_size), end="")
+    text = import_ssl4eo(options.source, options.store, harmonise, options.shard_size)
+    show_summary(text, options.summary)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from pipeline.earthengine.pixels import fetch_label
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.grid import PatchGrid, crs_transformer, mgrs_epsg
+from pipeline.importers.command import show_summary
 from pipeline.importers.inventory import read_inventory
-from pipeline.importers.label_part import add_labels, scenes_of
+from pipeline.importers.label_part import StoredScenes, add_labels
 from pipeline.importers.scenes import mgrs_tile
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder
 from pipeline.importers.units import Decoded, Key, Unit
@@ -51,13 +52,15 @@ def label_from_earth_engine(store: Path, client: Client) -> str:
             was fetched is kept for the next run.
     """
     target, _, _ = read_plan(store)
-    scenes = scenes_of(store)
+    scenes = StoredScenes(store)
+    locations = scenes.locations()
 
     def units(wanted: Callable[[Key], bool]) -> Iterator[Unit]:
-        places = [sample for sample in scenes if wanted(Key("", sample, "label"))]
-        fetch = partial(_fetch_location, client, scenes, target.patch_pixels)
+        places = [sample for sample in locations if wanted(Key("", sample, "label"))]
+        known = ((sample, scenes.of(sample) or {}) for sample in places)
+        fetch = partial(_fetch_location, client, target.patch_pixels)
         failed = 0
-        for sample, future in client.map(fetch, places):
+        for (sample, _), future in client.map(fetch, known):
             try:
                 decoded = future.result()
             except PipelineError:
@@ -73,7 +76,7 @@ def label_from_earth_engine(store: Path, client: Client) -> str:
                 "run the same command again"
             )
 
-    add_labels(store, list(scenes), units)
+    add_labels(store, locations, units)
     return finish_import(store, read_inventory(work_folder(store) / "inventory.json"))
 
 
@@ -96,11 +99,9 @@ def label_grid(known: Mapping[str, Any], scene: str, pixels: int) -> PatchGrid:
     return PatchGrid(epsg, left, top, pixels, pixels)
 
 
-def _fetch_location(
-    client: Client, scenes: Mapping[str, Mapping[str, Any]], pixels: int, sample: str
-) -> Decoded:
+def _fetch_location(client: Client, pixels: int, place: tuple[str, Mapping[str, Any]]) -> Decoded:
     """Labels of the seasons of one location; a scene without label stays unlabelled."""
-    known = scenes[sample]
+    _, known = place
     label = np.full((SEASONS, pixels, pixels), UNLABELLED, np.uint8)
     labelled = [""] * SEASONS
     for season, scene in enumerate(known["scenes"]):
@@ -121,11 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
     parser.add_argument("--store", type=Path, required=True, help="imported store to label")
     parser.add_argument("--slots", type=int, default=8, help="requests in flight at most")
+    parser.add_argument("--summary", type=Path, help="file for the summary, beside the screen")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     read_plan(options.store)
     with earth_engine(load_settings(options.settings), "high_volume", options.slots) as client:
-        print(label_from_earth_engine(options.store, client), end="")
+        show_summary(label_from_earth_engine(options.store, client), options.summary)
 
 
 if __name__ == "__main__":

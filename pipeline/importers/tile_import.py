@@ -18,11 +18,12 @@ from pipeline.errors import PipelineError
 from pipeline.grid import crs_transformer
 from pipeline.importers.archives import DamagedMember, iterate_members, reported_before
 from pipeline.importers.backscatter import to_hundredths
+from pipeline.importers.command import require_sources
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory
 from pipeline.importers.offset import OFFSET, UNKNOWN, detect_offset, remove_offset, split_cube
 from pipeline.importers.rasters import Place, Raster, decode_geotiff
 from pipeline.importers.report import Outcome, Row, member_rows, summary_text, write_report
-from pipeline.importers.shard_board import REFUSED, PartPlan, ShardBoard, StoredArray
+from pipeline.importers.shard_board import REFUSED, PartPlan, ShardBoard, StoredArray, read_facts
 from pipeline.importers.units import Decode, Files, Key, Locate, Unit, units_of
 from pipeline.store.description import common_attributes
 from pipeline.store.layout import RecordArray
@@ -108,10 +109,8 @@ def import_tiles(
         PipelineError: Nothing to import, another store in the way, a source that has changed,
             labels that cannot be right.
     """
-    for source in sources:
-        if not source.exists():
-            raise PipelineError(f"{source} does not exist; give a folder or archive")
-    work = store.with_name(f"{store.name}.import")
+    require_sources(sources)
+    work = _work_folder(store)
     mark = fingerprint(sources)
     inventory = load_inventory(
         work / "inventory.json", mark, lambda: _take_stock(sources, release.locate)
@@ -140,7 +139,7 @@ def import_tiles(
         board.close()
     rows: list[Row] = []
     for name, group in groups.items():
-        rows += _finish_group(store, name, group, ids[name], board.facts(name), release)
+        rows += _finish_group(store, name, group, ids[name], release)
     rows += member_rows(inventory.refusals)
     write_report(work / "report.csv", rows)
     text = summary_text(f"{store.name}: {release.title}", rows, inventory.ignored, ())
@@ -217,6 +216,10 @@ def moved(place: Place, margin: int) -> Place:
     )
 
 
+def _work_folder(store: Path) -> Path:
+    return store.with_name(f"{store.name}.import")
+
+
 def _take_stock(sources: Sequence[Path], locate: Locate) -> Inventory:
     inventory = Inventory()
     inventory.add(
@@ -269,23 +272,25 @@ def _finish_group(
     name: str,
     group: TileGroup,
     ids: Sequence[str],
-    known: Mapping[int, Mapping[str, Mapping[str, Any]]],
     release: TileRelease,
 ) -> list[Row]:
+    work = _work_folder(store)
     optional = release.forms[name].optional
     parts = [array.name for array in group.arrays if array.name not in optional]
     records: dict[str, list[Any]] = {
         record.name: [record.fill] * len(ids) for record in group.records
     }
     rows = []
-    for sample, sample_id in enumerate(ids):
-        facts = known.get(sample, {})
-        reason = _reason(facts, parts)
-        _fill(records, sample, facts)
-        records["id"][sample] = sample_id
-        records["split"][sample] = records["split"][sample] or name
-        records["reason"][sample] = reason
-        rows.append(_row(name, sample_id, facts, reason))
+    for shard in group.shards:
+        known = {array.name: read_facts(work, name, array.name, shard) for array in group.arrays}
+        for sample in group.samples_of(shard):
+            facts = {part: found[sample] for part, found in known.items() if sample in found}
+            reason = _reason(facts, parts)
+            _fill(records, sample, facts)
+            records["id"][sample] = ids[sample]
+            records["split"][sample] = records["split"][sample] or name
+            records["reason"][sample] = reason
+            rows.append(_row(name, ids[sample], facts, reason))
     valid = [not reason for reason in records["reason"]]
     if release.inspect is not None:
         records |= {k: list(v) for k, v in release.inspect(store / name, len(ids)).items()}

@@ -1,0 +1,56 @@
+"""What the command lines of the importers have in common."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.atomic_file import write_atomically
+from pipeline.errors import PipelineError
+
+
+def import_parser(name: str, description: str | None, shard_size: int) -> argparse.ArgumentParser:
+    """A parser of ``python -m pipeline.importers.<name>``.
+
+    Args:
+        name: Of the module.
+        description: Its docstring.
+        shard_size: Default number of samples in a shard.
+    """
+    parser = argparse.ArgumentParser(
+        f"python -m pipeline.importers.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--source", type=Path, nargs="*", default=[], help="folders, archives")
+    parser.add_argument("--store", type=Path, required=True, help="Zarr store to make")
+    parser.add_argument(
+        "--s2-values",
+        choices=["harmonised", "published"],
+        default="harmonised",
+        help="harmonised (default): the +1000 of later baselines is removed where it is found",
+    )
+    parser.add_argument("--shard-size", type=int, default=shard_size, help="samples in a shard")
+    parser.add_argument("--summary", type=Path, help="file for the summary, beside the screen")
+    return parser
+
+
+def require_sources(sources: Sequence[Path]) -> None:
+    """Make sure that there is something to import.
+
+    Raises:
+        PipelineError: No source was given, or one does not exist.
+    """
+    if not sources:
+        raise PipelineError(
+            "no source is given; set the section `importers` of the settings, or --source"
+        )
+    for source in sources:
+        if not source.exists():
+            raise PipelineError(f"{source} does not exist; give a folder or archive")
+
+
+def show_summary(text: str, path: Path | None) -> None:
+    """Print a summary, and keep it if asked to."""
+    print(text, end="")
+    if path is not None:
+        write_atomically(path, text.encode())
