@@ -17,8 +17,10 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 	touch $@
 
 demo: setup ## build the demo dataset from the simulated Earth and look at it
-	snakemake --cores $(CORES) --configfile workflow/config/demo.yaml -- build_noldo
+	snakemake --cores $(CORES) --configfile workflow/config/demo.yaml -- build_noldo truth pretrain_midF
 	python -m pipeline.inspect results/demo/nol.zarr
+	@echo "curves  results/demo/runs/midF/curves.png"
+	@echo "panels  results/demo/runs/midF/panels"
 
 test: setup ## run the tests
 	python -m pytest -n $(CORES)
