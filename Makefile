@@ -22,8 +22,8 @@ demo: setup ## build the demo dataset from the simulated Earth and look at it
 	@echo "curves  results/demo/runs/midF/curves.png"
 	@echo "panels  results/demo/runs/midF/panels"
 
-test: setup ## run the tests
-	python -m pytest -n $(CORES)
+test: setup ## run the tests; one thread each, because they run side by side
+	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile
 
 lint: setup ## style, types, workflow
 	ruff check .
