@@ -30,6 +30,16 @@ def nested(values):
     return tree
 
 
+def with_granted_slots(settings):
+    """The settings with the requests in flight that the command line grants to all jobs."""
+    service, granted = settings.earthengine, workflow.global_resources
+    slots = {
+        "slots": granted.setdefault("ee_slots", service.slots).value,
+        "selection_slots": granted.setdefault("ee_selection_slots", service.selection_slots).value,
+    }
+    return settings.model_copy(update={"earthengine": service.model_copy(update=slots)})
+
+
 def described_targets():
     """The rules a person asks for, those with a docstring, and what each makes."""
     described = [rule for rule in workflow.rules if rule.docstring]
@@ -92,8 +102,7 @@ for variable, folder in [("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
     os.environ[variable] = os.pathsep.join([str(folder), *rest])
 
 # Requests in flight over all jobs; `--resources ee_slots=...` on the command line wins.
-workflow.global_resources.setdefault("ee_slots", SETTINGS.earthengine.slots)
-workflow.global_resources.setdefault("ee_selection_slots", SETTINGS.earthengine.selection_slots)
+SETTINGS = with_granted_slots(SETTINGS)
 
 if workflow.is_main_process:
     RUN_LOCK = hold_run_lock(SETTINGS.folder)

@@ -1,16 +1,25 @@
 # Which scenes, then their pixels: two jobs per shard, so that the selection of one shard overlaps
 # with the pixels of another. A shard's files are its job's outputs; the ledger is written last.
+#
+# What was selected or fetched before is kept while a job adds to it, hence `update`. When such a job
+# fails, Snakemake puts the earlier files back as if they were new, so they do not tell whether the
+# job is done: an empty file beside them does.
 
 JOBS_AT_ONCE = max(1, min(workflow.cores or 1, 4))
 PIXEL_SLOTS = max(1, SETTINGS.earthengine.slots // JOBS_AT_ONCE)
 SELECTION_SLOTS = max(1, SETTINGS.earthengine.selection_slots // JOBS_AT_ONCE)
+
+# A job may have twice its share in flight while others start or end; the jobs of one machine draw
+# from the same slots, so that together they never have more than there are.
+MOST_PIXEL_SLOTS = PIXEL_SLOTS if workflow.remote_exec else 2 * PIXEL_SLOTS
 
 
 rule select_scenes:
     input:
         locations=locations_of,
     output:
-        update(f"{FOLDER}/selection/{{shard}}.parquet"),
+        ledger=update(f"{FOLDER}/selection/{{shard}}.parquet"),
+        done=touch(f"{FOLDER}/selection/.{{shard}}.done"),
     params:
         settings=SETTINGS_FILE,
         defining=defining("seed", "locations", "grid", "seasons", "selection", "source"),
@@ -27,7 +36,7 @@ rule select_scenes:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.selection --settings {params.settings} --locations {input.locations}"
-        " --shard {wildcards.shard} --slots {resources.ee_selection_slots} --output {output} 2>&1"
+        " --shard {wildcards.shard} --slots {resources.ee_selection_slots} --output {output.ledger} 2>&1"
         " | tee {log}"
 
 
@@ -35,11 +44,13 @@ rule fetch_pixels:
     input:
         locations=locations_of,
         layout=layout_of,
-        selection=rules.select_scenes.output,
+        selection=rules.select_scenes.output.ledger,
+        selected=rules.select_scenes.output.done,
     output:
         arrays=update([file.as_posix() for file in shard_files(Path(STORE), "{shard}")]),
         # kept until replaced: a grown shard takes its earlier locations from the store
         ledger=update(f"{FOLDER}/shards/{{shard}}.parquet"),
+        done=touch(f"{FOLDER}/shards/.{{shard}}.done"),
     params:
         settings=SETTINGS_FILE,
         store=store_folder,
@@ -52,10 +63,11 @@ rule fetch_pixels:
         f"{FOLDER}/benchmarks/shards/{{shard}}.tsv"
     resources:
         ee_slots=PIXEL_SLOTS,
+        most_slots=min(MOST_PIXEL_SLOTS, SETTINGS.earthengine.slots),
         mem_mb=500,
     conda:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.fetch --settings {params.settings} --locations {input.locations}"
-        " --selection {input.selection} --shard {wildcards.shard} --slots {resources.ee_slots}"
+        " --selection {input.selection} --shard {wildcards.shard} --slots {resources.most_slots}"
         " --store {params.store} --ledger {output.ledger} --log {log}"

@@ -29,6 +29,7 @@ rule finish_nol:
         # not named: Snakemake hashes a named list once for each of its files
         expand(rules.fetch_pixels.output.ledger, shard=SHARDS),
         expand(rules.fetch_pixels.output.arrays, shard=SHARDS),
+        expand(rules.fetch_pixels.output.done, shard=SHARDS),
         locations=f"{FOLDER}/locations/{COUNT}.parquet",
         layout=f"{FOLDER}/layout/{COUNT}.json",
     output:

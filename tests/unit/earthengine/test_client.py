@@ -17,6 +17,7 @@ from pipeline.earthengine.errors import (
     TooBig,
     Transient,
 )
+from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.settings import EarthEngineSettings
 
@@ -29,12 +30,13 @@ def open_client(tmp_path):
     def open_with(**settings):
         limits = EarthEngineSettings(**settings)
         budget = Budget(tmp_path, limits)
-        opened.append(budget)
-        return Client(limits, 4, budget, PooledTransport(4, 5.0, loopback=True))
+        shared = SharedSlots(tmp_path / "slots", 4)
+        opened.extend([budget, shared])
+        return Client(limits, 4, budget, PooledTransport(4, 5.0, loopback=True), shared)
 
     yield open_with
-    for budget in opened:
-        budget.__exit__()
+    for each in opened:
+        each.__exit__()
 
 
 def failing(*faults):
