@@ -8,6 +8,7 @@ tile contradict each other, so they are compared before the store counts as fini
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -88,7 +89,7 @@ def noldo_tiles(subset: str, harmonise: bool, numbering: Numbering) -> TileRelea
         locate=lambda name: locate_tile(name, subset),
         decode=lambda key, files: _decode(key, files, sizes[key.group], harmonise, numbering),
         choices={"subset": subset, "harmonise": harmonise, "osm_numbering": numbering},
-        inspect=inspect_numbering if subset == "osm" else None,
+        inspect=partial(inspect_numbering, numbering=numbering) if subset == "osm" else None,
     )
 
 
@@ -134,30 +135,69 @@ def translate_dynamic_world(numbers: NDArray[np.generic]) -> NDArray[np.uint8]:
     return _look_up(numbers, ids)
 
 
-def inspect_numbering(group: Path, count: int) -> Mapping[str, Sequence[Any]]:
+def inspect_numbering(group: Path, count: int, numbering: Numbering) -> Mapping[str, Sequence[Any]]:
     """Agreement of the two labels of every tile of a filled group.
 
     Where no tile has labels of both kinds, the classes themselves must be plausible.
+
+    Args:
+        group: Folder of the group.
+        count: Tiles in it.
+        numbering: By which the labels were translated.
 
     Raises:
         PipelineError: This cannot be the right numbering.
     """
     osm, dynamic_world = open_chunks(group / "label"), open_chunks(group / "label_dw")
     tile, beside = np.empty(osm.item_shape, np.uint8), np.empty(osm.item_shape, np.uint8)
+    other = _in_other_numbering(numbering)
     agreements: list[Agreement] = []
+    agreeing_otherwise = 0
     pixels = np.zeros(256, np.int64)
     for sample in range(count):
         osm.read_into(tile, sample)
         dynamic_world.read_into(beside, sample)
         agreements.append(measure_agreement(tile, beside))
+        agreeing_otherwise += measure_agreement(other[tile], beside).agreeing
         pixels += np.bincount(tile.ravel(), minlength=256)
     check_numbering(agreements, OsmLanduseSettings().plausible_agreement)
+    _compare_numberings(agreements, agreeing_otherwise, numbering)
     if not any(agreement.joint for agreement in agreements):
         _check_classes(pixels[:UNLABELLED])
     return {
         "agreement": [agreement.share for agreement in agreements],
         "joint_share": [agreement.joint_share for agreement in agreements],
     }
+
+
+def _in_other_numbering(numbering: Numbering) -> NDArray[np.uint8]:
+    """For each id, the id it would have become by the other numbering."""
+    rows = load_legend("osm_landuse")
+    released = {row.released_id: row.id for row in rows}
+    paper = {row.paper_id: row.id for row in rows}
+    mine, other = (released, paper) if numbering == "released" else (paper, released)
+    ids = np.full(256, UNLABELLED, np.uint8)
+    for number, row_id in mine.items():
+        ids[row_id] = other[number]
+    return ids
+
+
+def _compare_numberings(
+    agreements: Sequence[Agreement], otherwise: int, numbering: Numbering
+) -> None:
+    """Refuse a numbering that explains the labels worse than the other one.
+
+    A threshold alone does not tell: forests by the paper's number read as the released one become
+    vegetated areas, which admit trees too.
+    """
+    joint = sum(agreement.joint for agreement in agreements)
+    agreeing = sum(agreement.agreeing for agreement in agreements)
+    if otherwise > agreeing:
+        raise PipelineError(
+            f"OSM and Dynamic World agree on {agreeing / joint:.1%} of {joint} pixels in the "
+            f"numbering {numbering!r} and on {otherwise / joint:.1%} in the other; is this the "
+            "released numbering (--osm-numbering)?"
+        )
 
 
 def _check_classes(pixels: NDArray[np.int64]) -> None:
