@@ -20,7 +20,7 @@ from training.samples import NUM_CLASSES, StoredBatch
 from training.smoothing import smoothing_prior
 from training.upsampling import upsample
 
-_S1_UNIT = 0.01
+S1_STEP_DB = 0.01
 """dB in one stored step of Sentinel-1."""
 
 
@@ -131,7 +131,7 @@ def contract_values(
     if contract.modality == "s1":
         places = {band.name: band.cube_position for band in cube_bands("sentinel-1")}
         layers = [imagery["s1"][:, places[name]].float() for name in contract.bands]
-        return torch.stack(layers, dim=1) * _S1_UNIT
+        return torch.stack(layers, dim=1) * S1_STEP_DB
     return assemble_cube(imagery, contract.bands, size, method)
 
 

@@ -12,13 +12,11 @@ from pipeline.errors import PipelineError
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 from pipeline.sensors import cube_bands
 from pipeline.store.shard_reader import open_chunks
+from training.batch import S1_STEP_DB
 from training.fusion import Modality
 
 _MOST_TILES = 128
 """More change the statistics by less than they differ between stores."""
-
-_S1_UNIT = 0.01
-"""dB in one stored step of Sentinel-1."""
 
 _SENSORS: dict[Modality, str] = {"s1": "sentinel-1", "s2": "sentinel-2"}
 
@@ -41,7 +39,7 @@ def tile_statistics(
         PipelineError: A band has no pixel with data.
     """
     reader = open_chunks(store / group / modality)
-    nodata, unit = (S1_NODATA, _S1_UNIT) if modality == "s1" else (S2_NODATA, 1.0)
+    nodata, unit = (S1_NODATA, S1_STEP_DB) if modality == "s1" else (S2_NODATA, 1.0)
     names = [band.name for band in cube_bands(_SENSORS[modality])]
     sums_3C = np.zeros((3, len(names)))
     tile = np.empty(reader.item_shape, reader.dtype)

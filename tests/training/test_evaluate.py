@@ -1,0 +1,210 @@
+"""Evaluations score what an independent computation scores, and change nothing they must not."""
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_f1_score,
+    multiclass_jaccard_index,
+)
+
+from pipeline.errors import PipelineError
+from tests.training.learnable_tiles import (
+    EMPTY,
+    SIZE,
+    TEST,
+    UNLABELLED,
+    small_plan,
+    tile,
+    write_tile_store,
+)
+from training.evaluate import build_network, defining, evaluate, task_tiles
+from training.finetune import Protocol, learning_rate_at, score_tiles
+from training.samples import TileDataset
+from training.score_rows import read_row, write_row
+from training.tile_batch import CropRecipe, TileInputs
+from training.trained_network import read_network
+
+NUM_CLASSES = 9
+VALID = [sample for sample in range(TEST) if sample != EMPTY]
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    return write_tile_store(tmp_path_factory.mktemp("tiles") / "tiles.zarr")
+
+
+class FirstBands(nn.Module):
+    """Predicts from the pixel alone, so that the expected answer is easy to compute again."""
+
+    def forward(self, image_BCHW):
+        return image_BCHW[:, :NUM_CLASSES]
+
+
+@pytest.fixture(scope="module")
+def inputs(tiles):
+    _, contract = build_network(small_plan(tiles))
+    return TileInputs(contract)
+
+
+def predictions_and_labels(inputs):
+    labels = torch.from_numpy(np.stack([tile("test", sample)["label"] for sample in VALID]))
+    cubes = torch.from_numpy(np.stack([tile("test", sample)["s2"] for sample in VALID]))
+    predicted = inputs({"s2": cubes}, (SIZE, SIZE))[:, :NUM_CLASSES].argmax(1)
+    return predicted, labels.long()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
+def test_counts_are_those_of_torchmetrics_whatever_the_batch(tiles, inputs, batch_size):
+    counts = score_tiles(
+        FirstBands(), inputs, TileDataset(tiles, "test", ("s2",)), NUM_CLASSES, batch_size,
+        torch.device("cpu"),
+    )  # fmt: skip
+    predicted, labels = predictions_and_labels(inputs)
+    assert counts.dtype == torch.int64
+    for tile_counts, prediction, label in zip(counts, predicted, labels, strict=True):
+        expected = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
+        for truth, answer in zip(label.flatten(), prediction.flatten(), strict=True):
+            if truth != 255:
+                expected[truth, answer] += 1
+        assert torch.equal(tile_counts, expected)
+    assert int(counts[VALID.index(UNLABELLED)].sum()) == 0
+
+
+def test_scores_are_those_of_torchmetrics(tiles, tmp_path):
+    row = evaluate(small_plan(tiles))
+    network = row_network(tiles, tmp_path)
+    inputs = TileInputs(network[1].contract)
+    _, labels = predictions_and_labels(inputs)
+    cubes = torch.from_numpy(np.stack([tile("test", sample)["s2"] for sample in VALID]))
+    with torch.no_grad():
+        predicted = network[0](inputs({"s2": cubes}, (SIZE, SIZE))).argmax(1)
+    options = {"num_classes": NUM_CLASSES, "ignore_index": 255}
+    found = row.columns
+    micro = multiclass_accuracy(predicted, labels, average="micro", **options)
+    assert found["oa"] == pytest.approx(float(micro), abs=1e-6)
+    present = sorted(set(labels[labels != 255].tolist()))
+    recall = multiclass_accuracy(predicted, labels, average="none", **options)[present].mean()
+    assert found["aa"] == pytest.approx(float(recall), abs=1e-6)
+    seen = sorted(set(present) | set(predicted[labels != 255].tolist()))
+    overlap = multiclass_jaccard_index(predicted, labels, average="none", **options)[seen]
+    assert found["miou"] == pytest.approx(float(overlap.mean()), abs=1e-6)
+    f1 = multiclass_f1_score(predicted, labels, average="none", **options)[seen]
+    assert found["mf1"] == pytest.approx(float(f1.mean()), abs=1e-6)
+    assert np.isnan(found["iou.snow_and_ice"]) == (8 not in seen)
+
+
+def row_network(tiles, folder):
+    """The network of the same evaluation; training is a function of the plan."""
+    evaluate(small_plan(tiles), folder / "network.safetensors")
+    return read_network(folder / "network.safetensors")
+
+
+def score_on_rank(rank, ranks, store, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks
+    )
+    _, contract = build_network(small_plan(store))
+    counts = score_tiles(
+        FirstBands(), TileInputs(contract), TileDataset(store, "test", ("s2",)), NUM_CLASSES, 4,
+        torch.device("cpu"), rank=rank, ranks=ranks,
+    )  # fmt: skip
+    torch.save(counts, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_devices_score_every_tile_once(tiles, inputs, tmp_path):
+    alone = score_tiles(
+        FirstBands(), inputs, TileDataset(tiles, "test", ("s2",)), NUM_CLASSES, 4,
+        torch.device("cpu"),
+    )  # fmt: skip
+    mp.spawn(score_on_rank, args=(2, tiles, str(tmp_path)), nprocs=2)
+    for rank in range(2):
+        assert torch.equal(torch.load(tmp_path / f"{rank}.pt"), alone)
+
+
+@pytest.mark.parametrize("head", ["fpn", "pspnet", "deeplabv3plus"])
+def test_frozen_leaves_every_number_of_the_encoder(tiles, tmp_path, head):
+    plan = small_plan(tiles, mode="frozen", task={"head": head})
+    torch.manual_seed(plan.key.seed)
+    evaluate(plan, tmp_path / "network.safetensors")
+    after, _ = read_network(tmp_path / "network.safetensors")
+    torch.manual_seed(plan.key.seed)
+    before, _ = build_network(plan)
+    trained = after.encoder.state_dict()
+    for name, tensor in before.encoder.state_dict().items():
+        assert torch.equal(tensor, trained[name]), name
+    assert not torch.equal(before.segmentation_head[0].weight, after.segmentation_head[0].weight)
+
+
+def test_finetuning_moves_the_encoder(tiles, tmp_path):
+    plan = small_plan(tiles)
+    evaluate(plan, tmp_path / "network.safetensors")
+    after, _ = read_network(tmp_path / "network.safetensors")
+    torch.manual_seed(plan.key.seed)
+    before, _ = build_network(plan)
+    assert not torch.equal(before.encoder.conv1.weight, after.encoder.conv1.weight)
+
+
+def test_it_learns(tiles):
+    plan = small_plan(
+        tiles, "random_s1", epochs=15, learning_rate=3e-3, rotation_share=0, task={"crop": None}
+    )
+    assert evaluate(plan).columns["oa"] > 0.6
+
+
+def test_a_row_comes_back_from_its_file(tiles, tmp_path):
+    row = evaluate(small_plan(tiles, fraction=0.5, seed=3))
+    write_row(tmp_path / "row.parquet", row)
+    found = read_row(tmp_path / "row.parquet")
+    assert found.key == row.key and found.facts == row.facts and found.classes == row.classes
+    assert np.array_equal(found.counts_TCC, row.counts_TCC) and found.tiles.tolist() == VALID
+    assert found.facts["train_tiles"] == 5 and found.facts["simulated"] is True
+    assert found.facts["store_hash"] == "abcdef0123456789" and found.facts["device"] == "cpu"
+
+
+def test_smaller_fractions_are_part_of_larger_ones(tiles):
+    drawn = [
+        set(task_tiles(small_plan(tiles, fraction=fraction))[0].samples.tolist())
+        for fraction in (0.2, 0.5, 1.0)
+    ]
+    assert [len(tiles) for tiles in drawn] == [2, 5, 10]
+    assert drawn[0] < drawn[1] < drawn[2]
+    other = task_tiles(small_plan(tiles, fraction=0.5, seed=1))[0].samples
+    assert set(other.tolist()) != drawn[1]
+
+
+def test_the_rate_falls_as_released():
+    protocol = Protocol(50, 5e-4, 1e-5, 0.8, 0.0, 32, CropRecipe(None, 0.5, 0.2, 0))
+    assert learning_rate_at(0, protocol) == 5e-4
+    assert learning_rate_at(20, protocol) == pytest.approx((5e-4 + 1e-5) / 2)
+    assert [learning_rate_at(epoch, protocol) for epoch in (40, 49)] == [1e-5, 1e-5]
+
+
+def test_the_hash_follows_what_decides_the_scores(tiles):
+    first = small_plan(tiles).settings_hash
+    assert small_plan(tiles, task={"test_batch_size": 1}).settings_hash == first
+    assert small_plan(tiles, workers=2).settings_hash == first
+    assert small_plan(tiles, epochs=3).settings_hash != first
+    assert small_plan(tiles, task={"crop": 40}).settings_hash != first
+    assert "task" in defining(small_plan(tiles).settings, "tiny", "random_s2")
+
+
+def test_mistakes_end_in_one_line(tiles):
+    with pytest.raises(PipelineError, match="the labels of .* have 9 classes, the task says 8"):
+        evaluate(small_plan(tiles, task={"num_classes": 8}))
+    with pytest.raises(PipelineError, match="1 training tiles for 1 processes"):
+        evaluate(small_plan(tiles, fraction=0.1))
+    with pytest.raises(PipelineError, match="has the label 3, the task has the classes 0 to 2"):
+        score_labels_beyond(tiles)
+
+
+def score_labels_beyond(tiles):
+    _, contract = build_network(small_plan(tiles))
+    data = TileDataset(tiles, "test", ("s2",))
+    score_tiles(FirstBands(), TileInputs(contract), data, 3, 4, torch.device("cpu"))
