@@ -153,7 +153,7 @@ def test_finetuning_moves_the_encoder(tiles, tmp_path):
 
 def test_it_learns(tiles):
     plan = small_plan(
-        tiles, "random_s1", epochs=15, learning_rate=3e-3, rotation_share=0, task={"crop": None}
+        tiles, "random_s1", epochs=20, learning_rate=3e-3, rotation_share=0, task={"crop": None}
     )
     assert evaluate(plan).columns["oa"] > 0.6
 

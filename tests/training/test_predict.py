@@ -172,7 +172,7 @@ def test_memory_does_not_grow_with_the_rows():
     def peak(rows):
         tracemalloc.start()
         strips = blended_strips(
-            (rows, 50), 2, 32, 8, lambda window: np.ones((2, window.height, window.width), "f4")
+            (rows, 800), 2, 32, 8, lambda window: np.ones((2, window.height, window.width), "f4")
         )
         total = sum(strip.shares_CHW.shape[1] for strip in strips)
         _, most = tracemalloc.get_traced_memory()

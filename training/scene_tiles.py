@@ -1,0 +1,67 @@
+"""Tiles with one class each, such as those of EuroSAT: imagery and the record of the class."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.errors import PipelineError
+from pipeline.legend import UNLABELLED
+from pipeline.store.create import read_attributes
+from pipeline.store.reader import open_store
+from pipeline.store.shard_reader import open_chunks
+from training.fusion import Modality
+from training.task_tiles import valid_tiles
+
+
+class SceneTiles:
+    """The labelled tiles of one group.
+
+    Args:
+        store: Folder of a tile store.
+        group: Its group.
+        modality: Whose imagery to read.
+        record: Record with the class of each tile.
+
+    Attributes:
+        labels_N: int64 class of each tile.
+        classes: Names by id, from the CF attributes of the record.
+
+    Raises:
+        PipelineError: The store lacks the imagery, the record, or any labelled tile.
+    """
+
+    def __init__(self, store: Path, group: str, modality: Modality, record: str) -> None:
+        attributes = read_attributes(store / group / record)
+        for name, found in ((record, attributes), (modality, read_attributes(store / group))):
+            if found is None or not (store / group / name).is_dir():
+                raise PipelineError(f"{store} has no {name} in its group {group!r}; import it")
+        kept = valid_tiles(store, group)
+        labels = open_store(store, group=group)[record].to_numpy()[kept]
+        labelled = np.isfinite(labels) & (labels != UNLABELLED)
+        if not labelled.any():
+            raise PipelineError(f"no tile of the group {group!r} of {store} has a {record}")
+        self.samples = kept[labelled]
+        self.labels_N: NDArray[np.int64] = labels[labelled].astype(np.int64)
+        names = str((attributes or {}).get("flag_meanings", "")).split()
+        self.classes = tuple(names) or tuple(map(str, range(int(self.labels_N.max()) + 1)))
+        self._array: str = modality
+        self._reader = open_chunks(store / group / modality)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batches(self, size: int) -> Iterator[dict[str, Tensor]]:
+        """Stored integers by array, (B, bands, rows, columns), in the order of the tiles."""
+        for first in range(0, len(self), size):
+            samples = self.samples[first : first + size]
+            batch: NDArray[Any] = np.empty(
+                (len(samples), *self._reader.item_shape), self._reader.dtype
+            )
+            for row, sample in enumerate(samples):
+                self._reader.read_into(batch[row], int(sample), 0)
+            yield {self._array: torch.from_numpy(batch)}
