@@ -8,16 +8,19 @@ tile, the same within the 15 days before. Sentinel-1: the newest from the moment
 CRS from 15 days before the date until that moment, else the first of all.
 
 Rule ``covering`` looks for the same in the same order, but passes over scenes with masked pixels
-instead of giving the window up.
+instead of giving the window up. It begins with the scenes whose footprints hold the whole tile and
+goes on with the others only if none of those will do, as footprints are not exact to the pixel.
+
+Which scenes have masked pixels shows when they are fetched: the choice is then made again.
 
 Source: zhu-xlab/CromSS, data_prepare/data_check_SSL4EO/get_dw_data/,
 get_sentinel12_ee_accord_xlsx_parallel_30d_bbox_test.py.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,7 @@ from pipeline.grid import mgrs_epsg
 from pipeline.ledger import Reason
 
 Rule = Literal["released", "covering"]
+Scene = TypeVar("Scene", bound=OpticalScene | RadarScene)
 
 FEWEST_S2_VALUES = 13 * 9
 """Tiles with fewer different values in all 13 bands are rejected. Source: the script above."""
@@ -85,18 +89,16 @@ def choose_pair(
         epsg: CRS of the tile.
         found: What the archive has.
         rule: See the module.
-        masked: Indices of scenes whose pixels turned out to be masked in the tile, whatever their
-            footprints say.
+        masked: Indices of scenes that turned out to have masked pixels in the tile.
 
     Returns:
         The pair, or why there is none: `Reason.NO_S2`, `CLOUD`, `OTHER_CRS`, `NO_S1`, or `NODATA`
         if only scenes with masked pixels would fit.
     """
-    whole = found.covering - masked
-    optical = _choose_optical(date, epsg, found, rule, whole)
+    optical = _choose_optical(date, epsg, found, rule, masked)
     if isinstance(optical, Reason):
         return optical
-    radar = _choose_radar(epsg, found, rule, whole, optical.time)
+    radar = _choose_radar(epsg, found, rule, masked, optical.time)
     return radar if isinstance(radar, Reason) else Pair(optical, radar)
 
 
@@ -116,14 +118,14 @@ def flat_sensor(s2: NDArray[Any], s1: NDArray[Any]) -> Reason:
 
 
 def _choose_optical(
-    date: dt.date, epsg: int, found: TileCandidates, rule: Rule, whole: frozenset[str]
+    date: dt.date, epsg: int, found: TileCandidates, rule: Rule, masked: frozenset[str]
 ) -> OpticalScene | Reason:
     in_order = sorted(found.optical, key=lambda scene: scene.index)
     fitting = [scene for scene in in_order if mgrs_epsg(scene.mgrs_tile) == epsg]
     middle = _midnight(date)
     after = [scene for scene in fitting if scene.time >= middle]
     before = [scene for scene in fitting if scene.time < middle]
-    chosen = _first_whole(after, rule, whole) or _first_whole(before, rule, whole)
+    chosen = _first_whole(after, before, found.covering, rule, masked)
     if chosen is not None:
         return chosen
     if not found.optical_count:
@@ -134,7 +136,7 @@ def _choose_optical(
 
 
 def _choose_radar(
-    epsg: int, found: TileCandidates, rule: Rule, whole: frozenset[str], moment: int
+    epsg: int, found: TileCandidates, rule: Rule, masked: frozenset[str], moment: int
 ) -> RadarScene | Reason:
     after = [scene for scene in found.radar if scene.time >= moment]
     newest_first = sorted(after, key=lambda scene: (-scene.time, scene.index))
@@ -142,16 +144,29 @@ def _choose_radar(
         (scene for scene in found.radar if scene.time < moment),
         key=lambda scene: (found.radar_epsg.get(scene.index) != epsg, scene.index),
     )
-    chosen = _first_whole(newest_first, rule, whole) or _first_whole(before, rule, whole)
+    chosen = _first_whole(newest_first, before, found.covering, rule, masked)
     if chosen is not None:
         return chosen
     return Reason.NODATA if found.radar else Reason.NO_S1
 
 
-def _first_whole(scenes: Sequence[Any], rule: Rule, whole: frozenset[str]) -> Any | None:
-    """The first scene without masked pixels; by the released rule only if it is the very first."""
-    looked_at: Iterable[Any] = scenes[:1] if rule == "released" else scenes
-    return next((scene for scene in looked_at if scene.index in whole), None)
+def _first_whole(
+    after: Sequence[Scene],
+    before: Sequence[Scene],
+    covering: frozenset[str],
+    rule: Rule,
+    masked: frozenset[str],
+) -> Scene | None:
+    """The first scene without masked pixels, of the first window, else of the other one.
+
+    By the released rule only the very first of a window is looked at.
+    """
+    if rule == "released":
+        in_turn: list[Scene] = [*after[:1], *before[:1]]
+    else:
+        either: list[Scene] = [*after, *before]
+        in_turn = sorted(either, key=lambda scene: scene.index not in covering)
+    return next((scene for scene in in_turn if scene.index not in masked), None)
 
 
 def _midnight(date: dt.date) -> int:

@@ -83,25 +83,27 @@ def test_a_zone_of_the_south_is_another_crs():
 
 
 def test_released_gives_the_window_up_when_its_first_scene_has_masked_pixels():
-    scenes = [optical(1), optical(3), optical(-4)]
-    found = candidates(scenes, [radar(1)], partial=[scenes[0]])
-    assert chosen(found, "released")[0] == optical(-4).index
-    assert chosen(found, "covering")[0] == optical(3).index
-
-
-def test_masked_pixels_that_the_footprint_did_not_tell_count_the_same():
-    scenes = [optical(1), optical(3), optical(-4)]
-    found = candidates(scenes, [radar(1)])
-    masked = frozenset({scenes[0].index})
+    found = candidates([optical(1), optical(3), optical(-4)], [radar(1)])
+    masked = frozenset({optical(1).index})
     assert chosen(found, "released", masked)[0] == optical(-4).index
     assert chosen(found, "covering", masked)[0] == optical(3).index
 
 
-def test_both_windows_masked():
-    scenes = [optical(1), optical(-4), optical(-2)]
+def test_covering_begins_with_scenes_whose_footprint_holds_the_tile():
+    scenes = [optical(1), optical(3), optical(-4)]
     found = candidates(scenes, [radar(1)], partial=scenes[:2])
-    assert chosen(found, "released") is Reason.NODATA
-    assert chosen(found, "covering")[0] == optical(-2).index
+    assert chosen(found, "released")[0] == optical(1).index
+    assert chosen(found, "covering")[0] == optical(-4).index
+    masked = frozenset({optical(-4).index})
+    assert chosen(found, "covering", masked)[0] == optical(1).index
+
+
+def test_both_windows_masked():
+    found = candidates([optical(1), optical(-4), optical(-2)], [radar(1)])
+    masked = frozenset({optical(1).index, optical(-4).index})
+    assert chosen(found, "released", masked) is Reason.NODATA
+    assert chosen(found, "covering", masked)[0] == optical(-2).index
+    assert chosen(found, "covering", masked | {optical(-2).index}) is Reason.NODATA
 
 
 @pytest.mark.parametrize("rule", ["released", "covering"])
@@ -130,11 +132,11 @@ def test_newest_radar_is_taken_in_whatever_crs():
     assert chosen(found)[1] == radar(8).index
 
 
-def test_partial_newest_radar_falls_back_to_before_when_released():
-    scenes = [radar(-2), radar(5), radar(8)]
-    found = candidates([optical(3)], scenes, partial=[scenes[2]])
-    assert chosen(found, "released")[1] == radar(-2).index
-    assert chosen(found, "covering")[1] == radar(5).index
+def test_masked_newest_radar_falls_back_to_before_when_released():
+    found = candidates([optical(3)], [radar(-2), radar(5), radar(8)])
+    masked = frozenset({radar(8).index})
+    assert chosen(found, "released", masked)[1] == radar(-2).index
+    assert chosen(found, "covering", masked)[1] == radar(5).index
 
 
 @pytest.mark.parametrize(
@@ -151,9 +153,10 @@ def test_reasons(rule, optical_scenes, radar_scenes, count, reason):
     assert chosen(candidates(optical_scenes, radar_scenes, count=count), rule) is reason
 
 
-def test_masked_radar_only():
-    found = candidates([optical(1)], [radar(2)], partial=[radar(2)])
-    assert chosen(found) is Reason.NODATA
+@pytest.mark.parametrize("rule", ["released", "covering"])
+def test_masked_radar_only(rule):
+    found = candidates([optical(1)], [radar(2)])
+    assert chosen(found, rule, frozenset({radar(2).index})) is Reason.NODATA
 
 
 @pytest.mark.parametrize(
