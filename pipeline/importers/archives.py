@@ -13,6 +13,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -94,8 +95,8 @@ def iterate_members(
 ) -> Iterator[Member]:
     """Go through the files of a folder or archive in a fixed order.
 
-    Folders are walked in the order of their names, zip archives in that of their directory, tar
-    archives in that of their bytes. ``x.tar.gz.partaa`` stands for all its parts. An archive that
+    Folders and zip archives are walked in the order of their names, tar archives in that of their
+    bytes. ``x.tar.gz.partaa`` stands for all its parts. An archive that
     lies in a folder is gone through in its place.
 
     Args:
@@ -198,10 +199,13 @@ def _zip_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) 
         refuse(Refusal(path.name, path.name, f"damaged archive ({error})"))
         return
     with archive:
-        for entry in archive.infolist():
+        entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
+        names = Counter(entry.filename for entry in entries)
+        for entry in entries:
             if entry.is_dir():
                 continue
-            if reason := zip_entry_reason(entry, limits):
+            twice = "the same name twice" if names[entry.filename] > 1 else ""
+            if reason := zip_entry_reason(entry, limits) or twice:
                 refuse(Refusal(path.name, printable(entry.filename), reason))
                 continue
             name = PurePosixPath(entry.filename)

@@ -76,6 +76,8 @@ def units_of(
             current, files, damage = key, {}, []
             reading = wanted(key)
         if reading:
+            if member.name in files:
+                damage.append(f"{member.name.name}: the same name twice")
             try:
                 files[member.name] = member.read()
             except DamagedMember as error:

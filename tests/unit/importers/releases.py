@@ -1,5 +1,6 @@
 """Small files in the layouts of the published datasets, and what an import leaves behind."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,10 @@ def reflectance(band: str, location: int, season: int, pixels: int) -> np.ndarra
     return values.astype(np.uint16)
 
 
-def location_files(location: int) -> dict[str, bytes]:
+def location_files(location: int, s2_scenes: Sequence[str] = S2_SCENES) -> dict[str, bytes]:
     """All files of one location of SSL4EO-S12 v1.0, by path."""
     files = {}
-    for season, scene in enumerate(S2_SCENES):
+    for season, scene in enumerate(s2_scenes):
         for band, pixels in BAND_PIXELS.items():
             content = geotiff(reflectance(band, location, season, pixels))
             files[f"s2c/{location:07d}/{scene}/{band}.tif"] = content
