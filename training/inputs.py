@@ -146,19 +146,23 @@ class InputScaling(nn.Module):
             self.register_buffer(name, values.float().view(-1, 1, 1), persistent=False)
 
     def forward(self, values_BCHW: Tensor) -> Tensor:
-        """Scale values in the contract's unit; no data becomes the lower end where they are clipped.
+        """Scale values in the contract's unit; no data ends at the lower end if clipped.
 
         Args:
             values_BCHW: float32.
         """
         if self._scaling == "standard":
             return (values_BCHW - self.mean) / self.std
+        if self._scaling == "clip2std":
+            return ((values_BCHW - self.low) / self.span).clamp(0.0, 1.0)
+        if self._scaling == "clip2std_uint8":
+            return _whole_255ths((values_BCHW - self.low) / self.span * 255.0)
         if self._scaling == "amplitude_uint8":
             values_BCHW = torch.pow(10.0, values_BCHW / 20.0)
-        share_BCHW = (values_BCHW - self.low) / self.span
-        if self._scaling == "clip2std":
-            return share_BCHW.clamp(0.0, 1.0)
-        bytes_BCHW = (share_BCHW * 255.0).clamp(0.0, 255.0).trunc() / 255.0
-        if self._scaling == "clip2std_uint8":
-            return bytes_BCHW
-        return (bytes_BCHW - self.mean) / self.std
+        # Multiplied first, since whole steps (x // 32) must not fall short of themselves.
+        share_BCHW = _whole_255ths((values_BCHW - self.low) * 255.0 / self.span)
+        return (share_BCHW - self.mean) / self.std
+
+
+def _whole_255ths(steps_BCHW: Tensor) -> Tensor:
+    return steps_BCHW.clamp(0.0, 255.0).trunc() / 255.0

@@ -65,8 +65,13 @@ KEY_LAYOUTS: dict[KeyMap, KeyLayout] = {
 }
 
 
-def weight_file(entry: EncoderEntry, settings: WeightSettings) -> Path:
+def weight_file(entry: EncoderEntry, settings: WeightSettings, pause_s: float = 1.0) -> Path:
     """The file with the weights of an encoder, downloaded if need be.
+
+    Args:
+        entry: Which encoder.
+        settings: Where weights lie and which licences are accepted.
+        pause_s: Scale of the pause between attempts to download, seconds.
 
     Raises:
         PipelineError: The licence was not accepted, a local file does not exist, or the download
@@ -89,12 +94,16 @@ def weight_file(entry: EncoderEntry, settings: WeightSettings) -> Path:
     settings.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{path}.lock"):  # many evaluations begin with the same file
-            download(entry.url, path, f"sha256:{entry.sha256}" if entry.sha256 else None)
+            download(entry.url, path, _checksum(entry), pause_s)
     except PipelineError as error:
         raise PipelineError(
             f"{error}; without a network, name a local file under files: {entry.name}"
         ) from None
     return path
+
+
+def _checksum(entry: EncoderEntry) -> str | None:
+    return f"sha256:{entry.sha256}" if entry.sha256 else None
 
 
 def read_weights(entry: EncoderEntry, path: Path) -> dict[str, Tensor]:

@@ -30,7 +30,6 @@ SATMAE_GROUPS = ((0, 1, 2, 6), (3, 4, 5, 7), (8, 9))
 """Bands that share a token, by position among SatMAE's ten: 10 m, red edge, short-wave infrared
 (https://github.com/sustainlab-group/SatMAE/blob/main/models_vit_group_channels.py)."""
 
-_SATMAE_GROUP_WIDTH = 256
 _SATMAE_PATCH = 8
 _PATCH = 16
 _NORM_EPSILON = 1e-6
@@ -135,14 +134,20 @@ class SatMaePyramid(ViTPyramid):
 
     Position and group share the width of a token. Maps are the mean over the groups. Layout:
     https://github.com/sustainlab-group/SatMAE/blob/main/models_mae_group_channels.py.
+
+    Args:
+        channels: Bands of the image, ten.
+        shape: Of the transformer.
+        size: Rows and columns of the images trained on.
+        group_width: Numbers in a token that say its group: a quarter of them, as released.
     """
 
     def __init__(
         self,
         channels: int,
         shape: VitShape,
-        size: int = 96,
-        group_width: int = _SATMAE_GROUP_WIDTH,
+        size: int,
+        group_width: int,
     ) -> None:
         super().__init__(channels, shape)
         places = (size // _SATMAE_PATCH) ** 2
@@ -180,7 +185,7 @@ class DofaPyramid(ViTPyramid):
         size: Rows and columns of the images trained on.
     """
 
-    def __init__(self, wavelengths: tuple[float, ...], shape: VitShape, size: int = 224) -> None:
+    def __init__(self, wavelengths: tuple[float, ...], shape: VitShape, size: int) -> None:
         super().__init__(len(wavelengths), shape)
         self.patch_embed = WavelengthPatchEmbed(wavelengths, _PATCH, shape.width)
         self.pos_embed = _fixed(1, (size // _PATCH) ** 2 + 1, shape.width)
@@ -198,11 +203,13 @@ class DofaPyramid(ViTPyramid):
 def build_vit(entry: EncoderEntry, shape: VitShape = VIT_LARGE) -> ViTPyramid:
     """A randomly initialised transformer of the kind that a row of the table names."""
     channels = len(entry.bands)
+    if entry.kind == "scalemae_vit_large":
+        return ScaleMaePyramid(channels, shape)
+    if entry.size is None:
+        raise ValueError(f"encoders.csv: {entry.name} needs the size that it was trained on")
     if entry.kind == "dofa_vit_large":
-        return DofaPyramid(entry.wavelengths, shape)
-    if entry.kind == "satmae_vit_large":
-        return SatMaePyramid(channels, shape, group_width=shape.width // 4)
-    return ScaleMaePyramid(channels, shape)
+        return DofaPyramid(entry.wavelengths, shape, entry.size)
+    return SatMaePyramid(channels, shape, entry.size, group_width=shape.width // 4)
 
 
 def sincos_positions(
