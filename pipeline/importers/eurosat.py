@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from pipeline.errors import run_step
-from pipeline.importers.archives import DamagedMember
 from pipeline.importers.benchmark_classes import benchmark_classes, flag_attributes
 from pipeline.importers.command import import_parser, show_summary
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.tile_import import (
     IMPORTED_RECORDS,
     GroupForm,

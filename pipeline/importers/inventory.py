@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import Refusal
+from pipeline.importers.members import Refusal
 from pipeline.importers.units import Key
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import DamagedMember, iterate_members, reported_before
+from pipeline.importers.archives import iterate_members, reported_before
 from pipeline.importers.command import require_sources
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory, read_inventory
 from pipeline.importers.label_part import StoredScenes, add_labels
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.rasters import decode_geotiff
 from pipeline.importers.scenes import is_sentinel2
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import DamagedMember
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.rasters import Raster
 from pipeline.importers.tile_import import (
     IMPORTED_RECORDS,

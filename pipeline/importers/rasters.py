@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
-from pipeline.importers.archives import MEBIBYTE, DamagedMember
+from pipeline.importers.members import MEBIBYTE, DamagedMember
 
 _LARGEST_DECODED = 256 * MEBIBYTE
 """Bytes a picture may take; a header of a few bytes can claim any size."""

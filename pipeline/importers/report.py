@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.atomic_file import write_atomically
-from pipeline.importers.archives import Refusal, printable
+from pipeline.importers.members import Refusal, printable
 
 _SHOWN = 10
 

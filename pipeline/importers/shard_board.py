@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import atomic_file, remove_partial_files, write_atomically
-from pipeline.importers.archives import DamagedMember
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.units import Decoded, Key, Unit
 from pipeline.store.shard_file import ShardFile
 

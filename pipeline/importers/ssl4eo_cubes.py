@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import DamagedMember, Refusal, printable
 from pipeline.importers.backscatter import to_hundredths
 from pipeline.importers.inventory import Inventory
+from pipeline.importers.members import DamagedMember, Refusal, printable
 from pipeline.importers.offset import OFFSET, detect_offset, remove_offset, split_cube
 from pipeline.importers.scenes import in_order_of_time, sensing_time
 from pipeline.importers.units import Decoded, Key, Unit

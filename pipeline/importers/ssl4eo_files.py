@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.importers.archives import DamagedMember
 from pipeline.importers.backscatter import to_hundredths
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.offset import OFFSET, UNKNOWN, detect_offset, remove_offset
 from pipeline.importers.rasters import Raster, decode_geotiff
 from pipeline.importers.scenes import (

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.grid import crs_transformer
-from pipeline.importers.archives import DamagedMember, iterate_members, reported_before
+from pipeline.importers.archives import iterate_members, reported_before
 from pipeline.importers.backscatter import to_hundredths
 from pipeline.importers.command import require_sources
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.offset import OFFSET, UNKNOWN, detect_offset, remove_offset, split_cube
 from pipeline.importers.rasters import Place, Raster, decode_geotiff
 from pipeline.importers.report import Outcome, Row, member_rows, summary_text, write_report

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from pipeline.importers.archives import DamagedMember, Member
+from pipeline.importers.members import DamagedMember, Member
 
 
 class Key(NamedTuple):

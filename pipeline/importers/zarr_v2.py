@@ -20,7 +20,8 @@ import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.importers.archives import DamagedMember, Limits, zip_entry_reason
+from pipeline.importers.archives import zip_entry_reason
+from pipeline.importers.members import DamagedMember, Limits
 
 _DEFLATED = ("zlib", "gzip")
 _KINDS = "biufSUM"

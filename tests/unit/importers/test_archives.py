@@ -12,13 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import (
-    DamagedMember,
-    Limits,
-    iterate_members,
-    printable,
-    unsafe_name,
-)
+from pipeline.importers.archives import iterate_members
+from pipeline.importers.members import DamagedMember, Limits, printable, unsafe_name
 
 SMALL = Limits(member_bytes=1 << 20, ratio_free_bytes=1 << 16)
 

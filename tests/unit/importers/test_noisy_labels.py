@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import DamagedMember
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.noldo import import_noldo
 from pipeline.importers.noldo_labels import translate_mask
 from pipeline.importers.ssl4eo import import_ssl4eo, work_folder

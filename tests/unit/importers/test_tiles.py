@@ -9,9 +9,9 @@ import pytest
 import rasterio
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import DamagedMember
 from pipeline.importers.dfc2020 import dfc2020_release, translate_labels
 from pipeline.importers.eurosat import eurosat_release
+from pipeline.importers.members import DamagedMember
 from pipeline.importers.noldo import import_noldo
 from pipeline.importers.noldo_tiles import translate_dynamic_world, translate_osm
 from pipeline.importers.tile_import import import_tiles
@@ -215,8 +215,8 @@ def test_real_eurosat_patches_import_value_for_value_with_b8a_in_its_place(real_
                     for number, band in enumerate(file.descriptions)
                 }
                 left, x_step = file.transform.c, file.transform.a
-            for position, band in enumerate(names):
-                np.testing.assert_array_equal(store.s2[sample, position], released[band])
+            expected = np.stack([released[band] for band in names])
+            np.testing.assert_array_equal(store.s2[sample], expected)
             assert (float(store.left[sample]), float(store.x_step[sample])) == (left, x_step)
             assert classes[int(store.scene_class[sample])] == folder.lower()
             count += 1
