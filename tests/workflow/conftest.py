@@ -36,7 +36,8 @@ class Workflow:
 
     @property
     def folder(self) -> Path:
-        return self.directory / "results" / self.configuration["name"]
+        results = self.configuration.get("results", "results")
+        return self.directory / results / self.configuration["name"]
 
     @property
     def store(self) -> Path:
