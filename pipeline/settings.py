@@ -18,6 +18,7 @@ from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.errors import PipelineError
 from pipeline.importers.settings import ImporterSettings
 from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings_evaluate import EvaluateSettings
 from pipeline.settings_pretrain import PretrainSettings
 from pipeline.settings_section import Section
 
@@ -288,6 +289,7 @@ class Settings(Section):
     importers: ImporterSettings = ImporterSettings()
     plan: PlanSettings = PlanSettings()
     pretrain: PretrainSettings = PretrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
 
     @property
     def folder(self) -> Path:

@@ -1,6 +1,6 @@
 """Settings of the downstream evaluation: tasks, encoders, and the protocol that all share."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -13,17 +13,42 @@ Mode = Literal["frozen", "finetuned"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
+_PROTOCOL = (
+    *("epochs", "learning_rate", "final_learning_rate", "cosine_share", "weight_decay"),
+    *("flip_share", "rotation_share", "precision", "devices"),
+)
+"""Keys that decide every score."""
+
+
+class EvaluationKey(NamedTuple):
+    """What tells one evaluation from another."""
+
+    task: str
+    encoder: str
+    mode: Mode
+    label_fraction: float
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Of its row, below the folder of all rows."""
+        return f"{self.task}/{self.encoder}/{self.mode}_{self.label_fraction:g}_{self.seed}.parquet"
+
+
 class TaskSettings(Section):
     """One segmentation task: a store of tiles, and the network that is put on each encoder."""
 
     store: str = Field(
+        "dw.zarr",
         description="A tile store beside nol.zarr by its name, or (with a slash) a path to one"
     )
     train_group: str = Field("train", description="Group of the store to train on")
     test_group: str = Field("test", description="Group of the store that is scored")
     label: str = Field("label", description="Array of the store with the labels")
-    num_classes: int = Field(ge=2, le=255, description="Classes; their ids are 0 to this minus 1")
-    head: Head = Field(description="Network on top of the encoder")
+    num_classes: int = Field(
+        9, ge=2, le=255, description="Classes; their ids are 0 to this minus 1"
+    )
+    head: Head = Field("deeplabv3plus", description="Network on top of the encoder")
     encoder_depth: int | None = Field(
         None,
         ge=3,
@@ -46,6 +71,7 @@ class EncoderSettings(Section):
     """One encoder to compare."""
 
     weights: str = Field(
+        "random",
         description=(
             "A name of training/encoders.csv, run:<name> for a run of pretrain.runs, or the path of"
             " a file"
@@ -115,8 +141,15 @@ class EvaluateSettings(Section):
     tasks: dict[PlainName, TaskSettings] = Field(
         default_factory=_tasks_of_the_paper, description="The tasks by name"
     )
+    tasks_used: tuple[PlainName, ...] = Field(
+        ("dw", "osm"),
+        description="Which of them are evaluated; add dfc2020 once importers.dfc2020 has its files",
+    )
     encoders: dict[PlainName, EncoderSettings] = Field(
         default_factory=_own_encoders, description="The encoders to compare, by name"
+    )
+    encoders_used: tuple[PlainName, ...] = Field(
+        tuple(_own_encoders()), description="Which of them are evaluated, in the tables' order"
     )
     modes: tuple[Mode, ...] = Field(
         ("frozen", "finetuned"),
@@ -167,10 +200,33 @@ class EvaluateSettings(Section):
     weights: WeightSettings = WeightSettings()
     probe: ProbeSettings = ProbeSettings()
 
+    def planned(self) -> list[EvaluationKey]:
+        """Every evaluation, one row each."""
+        return [
+            EvaluationKey(task, encoder, mode, fraction, seed)
+            for task in self.tasks_used
+            for encoder in self.encoders_used
+            for mode in self.modes
+            for fraction in self.label_fractions
+            for seed in self.seeds
+        ]
+
+    def defining(self, task: str, encoder: str) -> dict[str, Any]:
+        """The settings that decide the rows of a task and an encoder, as plain JSON values."""
+        values = self.model_dump(mode="json", include=set(_PROTOCOL))
+        return values | {
+            "task": self.tasks[task].model_dump(mode="json", exclude={"test_batch_size"}),
+            "encoder": self.encoders[encoder].model_dump(mode="json"),
+        }
+
     @model_validator(mode="after")
-    def _ablation_is_known(self) -> Self:
-        unknown = [name for name in self.ablation if name not in self.encoders]
-        if unknown and "ablation" in self.model_fields_set:
-            known = ", ".join(self.encoders)
-            raise ValueError(f"ablation names {unknown[0]!r}, encoders has only {known}")
+    def _names_are_known(self) -> Self:
+        for key, known in (
+            ("tasks_used", self.tasks),
+            ("encoders_used", self.encoders),
+            ("ablation", self.encoders),
+        ):
+            unknown = [name for name in getattr(self, key) if name not in known]
+            if unknown:
+                raise ValueError(f"{key} names {unknown[0]!r}, known are {', '.join(known)}")
         return self

@@ -48,6 +48,8 @@ def _section_yaml(section: BaseModel, indent: str) -> str:
             comment = _comment((type(value).__doc__ or "").splitlines()[0], indent)
             inner = _section_yaml(value, indent + "  ")
             blocks.append(f"\n{comment}{indent}{name}:\n{inner}")
+        elif isinstance(value, dict) and not value:
+            blocks.append(f"{_comment(_meaning(field), indent)}{indent}{name}: {{}}\n")
         elif isinstance(value, dict):
             blocks.append(_comment(_meaning(field), indent) + _named_sections(name, value, indent))
         else:

@@ -20,14 +20,21 @@ from torch import nn
 from pipeline.errors import PipelineError, run_step
 from pipeline.provenance import code_version
 from pipeline.settings import Settings, load_settings, short_hash
-from pipeline.settings_evaluate import EncoderSettings, EvaluateSettings, Head, Mode, TaskSettings
+from pipeline.settings_evaluate import (
+    EncoderSettings,
+    EvaluateSettings,
+    EvaluationKey,
+    Head,
+    Mode,
+    TaskSettings,
+)
 from pipeline.store.create import read_attributes
 from training.finetune import Protocol, score_tiles, train
 from training.gpus import gpus_of_this_run
 from training.heads import Segmenter, build_segmenter, freeze
 from training.inputs import InputContract
 from training.samples import TileDataset
-from training.score_rows import EvaluationKey, ScoreRow, write_row
+from training.score_rows import ScoreRow, write_row
 from training.task_tiles import class_colors, class_names, drawn_tiles, task_store
 from training.tile_batch import CropRecipe, TileInputs
 from training.trained_network import NetworkDescription, write_network
@@ -91,21 +98,7 @@ class EvaluationPlan:
     @property
     def settings_hash(self) -> str:
         """Of everything in the settings that decides the scores."""
-        return short_hash(defining(self.settings, self.key.task, self.key.encoder))
-
-
-def defining(settings: EvaluateSettings, task: str, encoder: str) -> dict[str, Any]:
-    """The settings that decide the rows of a task and an encoder, as plain JSON values."""
-    protocol = (
-        *("epochs", "learning_rate", "final_learning_rate", "cosine_share", "weight_decay"),
-        *("flip_share", "rotation_share", "precision", "devices"),
-    )
-    values = settings.model_dump(mode="json", include=set(protocol))
-    deciding = settings.tasks[task].model_dump(mode="json", exclude={"test_batch_size"})
-    return values | {
-        "task": deciding,
-        "encoder": settings.encoders[encoder].model_dump(mode="json"),
-    }
+        return short_hash(self.settings.defining(self.key.task, self.key.encoder))
 
 
 def plan_evaluation(settings: Settings, key: EvaluationKey) -> EvaluationPlan:

@@ -1,4 +1,4 @@
-"""All rows in one table: ``python -m training.gather --rows FOLDER --output scores.parquet``.
+"""All planned rows in one table: ``python -m training.gather --settings FILE --rows FOLDER ...``.
 
 Writes ``scores.parquet`` and ``scores.csv`` (one row an evaluation) and ``summary.parquet`` (one
 row for all seeds of an evaluation: mean, standard deviation and bootstrap interval).
@@ -16,6 +16,7 @@ import pandas as pd
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
+from pipeline.settings import load_settings
 from training.bootstrap import bootstrap_intervals
 from training.score_rows import METRICS, ScoreRow, read_row
 
@@ -38,9 +39,14 @@ def gather(paths: Iterable[Path], replicates: int) -> tuple[pd.DataFrame, pd.Dat
     Raises:
         PipelineError: There is no row, a file is none, or seeds were scored on different tiles.
     """
-    located = sorted((_group_of(path), path) for path in paths)
-    if not located:
-        raise PipelineError("there are no rows of scores; run `snakemake evaluate` first")
+    located = sorted(((_group_of(path), path) for path in paths), key=lambda item: item[0])
+    missing = [path for _, path in located if not path.is_file()]
+    if missing or not located:
+        example = f", such as {missing[0]}" if missing else ""
+        raise PipelineError(
+            f"{len(missing)} of {len(located)} rows of scores are missing{example}; "
+            "run `snakemake evaluate` first"
+        )
     rows: list[dict[str, Any]] = []
     summary: list[dict[str, Any]] = []
     for _, members in groupby(located, key=lambda item: item[0]):
@@ -91,16 +97,14 @@ def _group_of(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of ``python -m training.gather``."""
     parser = argparse.ArgumentParser(prog="python -m training.gather", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
     parser.add_argument("--rows", type=Path, required=True, help="folder of the rows")
     parser.add_argument("--output", type=Path, required=True, help="scores.parquet")
     parser.add_argument("--summary", type=Path, required=True, help="summary.parquet")
-    parser.add_argument("--replicates", type=int, default=1000, help="draws behind an interval")
-    parser.add_argument("--list", type=Path, help="file that names the rows to gather, one a line")
     options = parser.parse_args(arguments)
-    paths: Iterable[Path] = options.rows.rglob("*.parquet")
-    if options.list is not None:
-        paths = [options.rows / line for line in options.list.read_text().split()]
-    scores, summary = gather(paths, options.replicates)
+    settings = load_settings(options.settings).evaluate
+    paths = [options.rows / key.path for key in settings.planned()]
+    scores, summary = gather(paths, settings.bootstrap_replicates)
     write_scores(scores, options.output)
     write_scores(summary, options.summary)
     print(f"{len(scores)} rows of {len(summary)} evaluations in {options.output}", flush=True)

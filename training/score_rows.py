@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
+from pipeline.settings_evaluate import EvaluationKey
 from training.metrics import ConfusionMatrix, Scores
 
 METRICS = ("oa", "aa", "miou", "mf1")
@@ -27,16 +28,6 @@ METRICS = ("oa", "aa", "miou", "mf1")
 CLASS_METRICS = ("iou", "f1", "precision", "recall")
 
 _FORMAT = b"noldo-score-row-1"
-
-
-class EvaluationKey(NamedTuple):
-    """What tells one evaluation from another."""
-
-    task: str
-    encoder: str
-    mode: str
-    label_fraction: float
-    seed: int
 
 
 @dataclass(frozen=True)

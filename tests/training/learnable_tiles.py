@@ -4,7 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.settings_evaluate import EncoderSettings, EvaluateSettings, TaskSettings
+from pipeline.settings_evaluate import (
+    EncoderSettings,
+    EvaluateSettings,
+    EvaluationKey,
+    TaskSettings,
+)
 from pipeline.store.tile_layout import (
     TileGroup,
     backscatter_array,
@@ -13,7 +18,6 @@ from pipeline.store.tile_layout import (
 )
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
 from training.evaluate import EvaluationPlan
-from training.score_rows import EvaluationKey
 
 SIZE = 46
 """No multiple of any stride."""
@@ -90,6 +94,8 @@ def small_settings(**changes) -> EvaluateSettings:
             "random_s2": EncoderSettings(weights="random", backbone="resnet18"),
             "random_s1": EncoderSettings(weights="random", backbone="resnet18", modality="s1"),
         },
+        tasks_used=("tiny",),
+        encoders_used=("random_s2", "random_s1"),
         ablation=(),
         **{"epochs": 2, "accelerator": "cpu", "workers": 0, "bootstrap_replicates": 20} | changes,
     )

@@ -22,7 +22,7 @@ from tests.training.learnable_tiles import (
     tile,
     write_tile_store,
 )
-from training.evaluate import build_network, defining, evaluate, task_tiles
+from training.evaluate import build_network, evaluate, task_tiles
 from training.finetune import Protocol, learning_rate_at, score_tiles
 from training.samples import TileDataset
 from training.score_rows import read_row, write_row
@@ -192,7 +192,6 @@ def test_the_hash_follows_what_decides_the_scores(tiles):
     assert small_plan(tiles, workers=2).settings_hash == first
     assert small_plan(tiles, epochs=3).settings_hash != first
     assert small_plan(tiles, task={"crop": 40}).settings_hash != first
-    assert "task" in defining(small_plan(tiles).settings, "tiny", "random_s2")
 
 
 def test_mistakes_end_in_one_line(tiles):
