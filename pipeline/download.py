@@ -14,6 +14,9 @@ from pipeline.atomic_file import PARTIAL_SUFFIX
 from pipeline.errors import PipelineError
 
 _CHUNK_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 16
+"""Received at a time; of a transfer that breaks off, whole pieces are kept."""
+
 _TIMEOUT_S = 60.0
 _ATTEMPTS = 8
 _TOLD_EVERY_S = 10.0
@@ -114,7 +117,7 @@ def _write_answer(url: str, answer: requests.Response, partial: Path, have: int)
     expected = start + int(answer.headers.get("Content-Length", -1 - start))
     tell = _teller(url, expected)
     with partial.open("ab" if resumed else "wb") as file:
-        for piece in answer.iter_content(_CHUNK_BYTES):
+        for piece in answer.iter_content(_PIECE_BYTES):
             file.write(piece)
             tell(file.tell())
         file.flush()
