@@ -8,10 +8,10 @@ Shapes: B batch, H rows, W columns; any size, since images are padded to what th
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, cast, get_args
 
-import segmentation_models_pytorch as smp
 import torch.nn.functional as F
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
@@ -20,6 +20,7 @@ from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
+from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
@@ -133,13 +134,19 @@ def _stay_in_eval_mode(encoder: nn.Module, mode: bool = True) -> nn.Module:
     return type(encoder).train(encoder, mode=False)
 
 
+def _stages(encoder: nn.Module) -> Mapping[int, Sequence[nn.Module]]:
+    """Modules of the deeper stages by stride; empty for encoders that cannot be taken apart."""
+    try:
+        return cast(EncoderMixin, encoder).get_stages()
+    except (AttributeError, NotImplementedError):
+        return {}
+
+
 def _depth(task_head: TaskHead, encoder: nn.Module, wanted: int | None) -> int:
-    convolutional = hasattr(encoder, "layer4")
-    default = PSPNET_DEPTH if task_head == "pspnet" and convolutional else FULL_DEPTH
-    depth = default if wanted is None else wanted
-    allowed = range(PSPNET_DEPTH, FULL_DEPTH + 1)
-    if task_head != "pspnet" or not convolutional:
-        allowed = range(FULL_DEPTH, FULL_DEPTH + 1)
+    can_be_short = task_head == "pspnet" and bool(_stages(encoder))
+    least = PSPNET_DEPTH if can_be_short else FULL_DEPTH
+    depth = least if wanted is None else wanted
+    allowed = range(least, FULL_DEPTH + 1)
     if depth not in allowed:
         choices = " or ".join(str(choice) for choice in allowed)
         raise PipelineError(
@@ -154,19 +161,19 @@ def _shorten(encoder: nn.Module, depth: int) -> None:
     if depth == FULL_DEPTH:
         return
     setattr(encoder, "_depth", depth)  # noqa: B010 - the constructor's argument; no public name
-    for stride, modules in encoder.get_stages().items():  # type: ignore[operator]
+    for stride, modules in _stages(encoder).items():
         if stride > 2**depth:
             for module in modules:
                 module.requires_grad_(False)
 
 
 def _dilate(encoder: nn.Module) -> None:
-    if not hasattr(encoder, "make_dilated") or not hasattr(encoder, "layer4"):
+    if not _stages(encoder):
         raise PipelineError(
-            f"deeplabv3plus dilates convolutions, which {type(encoder).__name__} does not have; "
-            "choose upernet for a vision transformer"
+            f"deeplabv3plus dilates convolutions, which {type(encoder).__name__} does not allow; "
+            "choose another head, such as upernet"
         )
-    cast(smp.encoders._base.EncoderMixin, encoder).make_dilated(_DEEPLAB_STRIDE)
+    cast(EncoderMixin, encoder).make_dilated(_DEEPLAB_STRIDE)
 
 
 def _decoder_and_head(

@@ -146,7 +146,12 @@ def test_frozen_survives_copies_and_pickles():
     "task_head, kind, depth, message",
     [
         ("segnet", "resnet", None, "no head 'segnet'; choose one of pspnet"),
-        ("deeplabv3plus", "satmae", None, "dilates convolutions, which SatMaePyramid"),
+        (
+            "deeplabv3plus",
+            "satmae",
+            None,
+            "which SatMaePyramid does not allow",
+        ),
         ("pspnet", "resnet", 2, "set encoder_depth to 3 or 4 or 5"),
         ("fpn", "resnet", 3, "set encoder_depth to 5"),
         ("pspnet", "dofa", 3, "cannot use 3 stages of DofaPyramid; set encoder_depth to 5"),
@@ -155,6 +160,17 @@ def test_frozen_survives_copies_and_pickles():
 def test_what_cannot_work_is_said(task_head, kind, depth, message):
     with pytest.raises(PipelineError, match=message):
         build_segmenter(task_head, every_kind()[kind], 4, depth)
+
+
+@pytest.mark.parametrize(
+    "name, depth", [("mobilenet_v2", 3), ("mit_b0", 3), ("tu-resnet18", 5), ("densenet121", 5)]
+)
+def test_other_encoders_of_the_library_fit_as_well(name, depth):
+    encoder = smp.encoders.get_encoder(name, in_channels=3, depth=5, weights=None)
+    segmenter = build_segmenter("pspnet", encoder, 4)
+    assert segmenter.encoder_depth == depth
+    train_a_little(segmenter, channels=3, steps=1)
+    assert all(each.grad is not None for each in segmenter.parameters() if each.requires_grad)
 
 
 def test_kinds_of_the_table_are_the_kinds_tested_here():
