@@ -7,9 +7,9 @@ import warnings
 import ee
 import numpy as np
 import pytest
-from coordinate_images import PRAGUE, coordinates, fetch
 
 from pipeline.simulator.faults import KINDS, FaultPlan, FaultRule
+from tests.services.coordinate_images import PRAGUE, coordinates, fetch
 
 STATUSES = {name: kind.status for name, kind in KINDS.items() if kind.status}
 pytestmark = pytest.mark.usefixtures("ee_client")

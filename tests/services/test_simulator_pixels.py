@@ -8,12 +8,12 @@ import ee
 import numpy as np
 import pytest
 import rasterio
-from coordinate_images import COORDINATES, PRAGUE, coordinates, fetch, request_grid
 from pyproj import Transformer
 
 from pipeline.grid import PatchGrid, patch_grid
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.server import SimulatedEarthEngine
+from tests.services.coordinate_images import COORDINATES, PRAGUE, coordinates, fetch, request_grid
 
 CAPE_TOWN = patch_grid(18.55, -33.91, 48)
 BETWEEN_ZONES = patch_grid(17.97, 48.6, 48)

@@ -10,10 +10,10 @@ import warnings
 import ee
 import numpy as np
 import pytest
-from coordinate_images import COORDINATES, PRAGUE, coordinates, fetch, request_grid
 
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.server import SimulatedEarthEngine
+from tests.services.coordinate_images import COORDINATES, PRAGUE, coordinates, fetch, request_grid
 
 S2 = "COPERNICUS/S2_HARMONIZED"
 pytestmark = pytest.mark.usefixtures("ee_client")

@@ -3,9 +3,9 @@
 import ee
 import numpy as np
 import pytest
-from coordinate_images import PRAGUE, coordinates
 
 from pipeline.grid import patch_grid
+from tests.services.coordinate_images import PRAGUE, coordinates
 
 S2 = "COPERNICUS/S2_HARMONIZED"
 S1 = "COPERNICUS/S1_GRD"

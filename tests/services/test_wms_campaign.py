@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-from wms_faults import FaultyWms, exception, fixed
 
 from pipeline.errors import PipelineError
 from pipeline.grid import patch_grid
@@ -17,6 +16,7 @@ from pipeline.osm_landuse.errors import WmsContractError
 from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.simulator.osm_layer import SimulatedOsmLayer
 from pipeline.simulator.wms_server import LandUseServer
+from tests.services.wms_faults import FaultyWms, exception, fixed
 
 SEED = 7
 LONGITUDES = (11.5, 11.6, 11.7, 11.8)

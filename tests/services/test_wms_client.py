@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import shapely
 from pyproj import Transformer
-from wms_faults import FaultyWms, exception, fixed, flat, png, reset, slow, truncated
 
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
@@ -28,6 +27,7 @@ from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
 from pipeline.simulator.polygon_painter import PolygonPainter
 from pipeline.simulator.wms_server import LandUseServer
+from tests.services.wms_faults import FaultyWms, exception, fixed, flat, png, reset, slow, truncated
 
 GRID = PatchGrid(32632, 475_000.0, 5_475_000.0, 60, 60)
 EMPTY_GRID = PatchGrid(32631, 500_000.0, 100_000.0, 60, 60)

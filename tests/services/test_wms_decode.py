@@ -10,7 +10,6 @@ import shapely
 from pyproj import Transformer
 from rasterio import features
 from shapely.geometry import shape
-from synthetic_land_use import PLACES, compare, land_use, truth_of
 
 from pipeline.grid import PatchGrid
 from pipeline.legend import UNLABELLED, load_legend
@@ -24,6 +23,7 @@ from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
 from pipeline.simulator.polygon_painter import PolygonPainter
 from pipeline.simulator.wms_server import LandUseServer
+from tests.services.synthetic_land_use import PLACES, compare, land_use, truth_of
 
 SAMPLE_DATA = Path(os.environ.get("NOLDO_SAMPLE_DATA", "../shared/data/real"))
 EXTRACT = SAMPLE_DATA / "osm" / "liechtenstein-2013-08-03_landuse.geojson"
