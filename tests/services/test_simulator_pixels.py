@@ -1,8 +1,6 @@
 """Pixels that the real client gets: where they lie, how they are resampled, masked and cast."""
 
 import io
-import time
-from dataclasses import replace
 
 import ee
 import numpy as np
@@ -11,8 +9,6 @@ import rasterio
 from pyproj import Transformer
 
 from pipeline.grid import PatchGrid, patch_grid
-from pipeline.simulator.archive import ProceduralArchive
-from pipeline.simulator.server import SimulatedEarthEngine
 from tests.services.coordinate_images import COORDINATES, PRAGUE, coordinates, fetch, request_grid
 
 CAPE_TOWN = patch_grid(18.55, -33.91, 48)
@@ -167,48 +163,3 @@ class TestSentinel2:
         coarse = pixels[::factor, ::factor]
         assert len(np.unique(coarse)) > 20
         assert np.array_equal(pixels, np.kron(coarse, np.ones((factor, factor), np.uint16)))
-
-    def test_the_server_adds_little_to_the_time_of_the_archive(self, client_of):
-        """16 bands of 264 x 264 pixels: less than 30 ms, the best of several times."""
-        archive = TimedArchive()
-        grid = patch_grid(14.42, 50.08, 264)
-        with SimulatedEarthEngine(archive) as server, client_of(server):
-            bands = [coordinates(32633).select("x").rename(f"b{n}") for n in range(16)]
-            image = ee.Image.cat(bands).unmask(0, False).round().toUint32()
-            overheads = []
-            for _ in range(8):
-                archive.seconds = 0.0
-                fetch(image, grid)
-                overheads.append(server.journal[-1].seconds - archive.seconds)
-        assert archive.seconds > 0.0
-        assert min(overheads) < 0.030
-
-
-class TimedArchive(ProceduralArchive):
-    """Adds up the time that its scenes take to compute their pixels."""
-
-    def __init__(self):
-        super().__init__(seed=7)
-        object.__setattr__(self, "totals", {"seconds": 0.0})
-
-    @property
-    def seconds(self):
-        return self.totals["seconds"]
-
-    @seconds.setter
-    def seconds(self, value):
-        self.totals["seconds"] = value
-
-    def get(self, asset_id):
-        scene = super().get(asset_id)
-        return scene and replace(scene, painter=self.timed(scene.painter))
-
-    def timed(self, painter):
-        def paint(band, grid):
-            begin = time.perf_counter()
-            try:
-                return painter(band, grid)
-            finally:
-                self.totals["seconds"] += time.perf_counter() - begin
-
-        return paint
