@@ -34,11 +34,11 @@ def import_parser(name: str, description: str | None, shard_size: int) -> argpar
     return parser
 
 
-def require_sources(sources: Sequence[Path]) -> None:
-    """Make sure that there is something to import.
+def require_sources(sources: Sequence[Path], store: Path) -> None:
+    """Make sure that there is something to import, and that it is not where the store goes.
 
     Raises:
-        PipelineError: No source was given, or one does not exist.
+        PipelineError: No source was given, one does not exist, or the store lies in one.
     """
     if not sources:
         raise PipelineError(
@@ -47,6 +47,8 @@ def require_sources(sources: Sequence[Path]) -> None:
     for source in sources:
         if not source.exists():
             raise PipelineError(f"{source} does not exist; give a folder or archive")
+        if store.resolve().is_relative_to(source.resolve()):
+            raise PipelineError(f"{store} lies in its own source {source}; choose another place")
 
 
 def show_summary(text: str, path: Path | None) -> None:

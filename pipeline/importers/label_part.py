@@ -31,7 +31,7 @@ def add_labels(
     if not board.complete:
         for unit in units(board.wants):
             board.take(unit)
-        board.close()
+    board.close()
 
 
 class StoredScenes:

@@ -32,7 +32,7 @@ def import_noisy_labels(sources: Sequence[Path], store: Path) -> str:
     Raises:
         PipelineError: The store was not imported here, or the source holds no masks for it.
     """
-    require_sources(sources)
+    require_sources(sources, store)
     target, ids, _ = read_plan(store)
     kept = work_folder(store) / "labels.json"
     inventory = load_inventory(kept, fingerprint(sources), lambda: _take_stock(sources))

@@ -71,7 +71,7 @@ def import_ssl4eo(
     Raises:
         PipelineError: Nothing to import, another store in the way, a source that has changed.
     """
-    require_sources(sources)
+    require_sources(sources, store)
     work = work_folder(store)
     mark = fingerprint(sources)
     release = _open_release(sources, work / "inventory.json", mark, harmonise)
@@ -89,7 +89,7 @@ def import_ssl4eo(
     if not board.complete:
         for unit in release.units(board.wants):
             board.take(unit)
-        board.close()
+    board.close()
     return finish_import(store, release.inventory)
 
 

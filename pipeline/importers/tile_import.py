@@ -110,7 +110,7 @@ def import_tiles(
         PipelineError: Nothing to import, another store in the way, a source that has changed,
             labels that cannot be right.
     """
-    require_sources(sources)
+    require_sources(sources, store)
     work = _work_folder(store)
     mark = fingerprint(sources)
     inventory = load_inventory(
@@ -137,7 +137,7 @@ def import_tiles(
     if not board.complete:
         for unit in _tile_units(sources, release, board.wants):
             board.take(unit)
-        board.close()
+    board.close()
     rows: list[Row] = []
     for name, group in groups.items():
         rows += _finish_group(store, name, group, ids[name], release)

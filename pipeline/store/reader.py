@@ -20,6 +20,8 @@ from pipeline.sensors import Band, cube_bands
 from pipeline.store.create import read_attributes
 from pipeline.store.interpolation import Method, interpolate
 
+_PIXEL_M = 10.0
+
 _RAW = ("label", "label_dw")
 """Arrays whose integers stay as they are: class ids with 255 for no label."""
 
@@ -52,8 +54,19 @@ def open_store(path: Path, group: str | None = None) -> xr.Dataset:
 
 
 def sample_grid(dataset: xr.Dataset, sample: int) -> PatchGrid:
-    """The 10 m grid of one sample."""
+    """The 10 m grid of one sample.
+
+    Raises:
+        PipelineError: Its pixels are not 10 m squares: an imported sample, whose grid is as its
+            source recorded it (``x_step``, ``y_step``).
+    """
     place = dataset[["epsg", "left", "top"]].isel(sample=sample)
+    steps = [float(dataset[name][sample]) for name in ("x_step", "y_step") if name in dataset]
+    if steps and steps != [_PIXEL_M, -_PIXEL_M]:
+        raise PipelineError(
+            f"sample {sample} was imported with pixels of {steps[0]:g} by {steps[1]:g} in "
+            f"EPSG:{int(place.epsg)}, not on a 10 m grid; use its records left, top, x_step, y_step"
+        )
     height, width = dataset.sizes["y"], dataset.sizes["x"]
     return PatchGrid(int(place.epsg), float(place.left), float(place.top), height, width)
 

@@ -19,7 +19,7 @@ import rasterio
 from pipeline.errors import PipelineError
 from pipeline.importers.ssl4eo import import_ssl4eo, work_folder
 from pipeline.sensors import bands_of, cube_bands
-from pipeline.store.reader import as_cube, open_store
+from pipeline.store.reader import as_cube, open_store, sample_grid
 from tests.unit.importers.releases import (
     BAND_PIXELS,
     S1_SCENES,
@@ -156,6 +156,11 @@ def test_nothing_to_import_is_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PipelineError, match="holds no band"):
         import_ssl4eo([tmp_path / "empty"], tmp_path / "store.zarr")
+
+
+def test_a_store_in_its_own_source_is_one_line(tmp_path):
+    with pytest.raises(PipelineError, match="lies in its own source"):
+        import_ssl4eo([tmp_path], tmp_path / "store.zarr")
 
 
 def test_killed_runs_end_in_the_same_bytes(ssl4eo_folder, imported, tmp_path):
@@ -377,3 +382,11 @@ def test_a_truncated_cube_is_refused_and_the_others_are_imported(write_cubes, tm
     import_ssl4eo([folder], tmp_path / "store.zarr")
     assert open_store(tmp_path / "store.zarr").valid.values.all()
     assert "truncated.zarr.zip,refused,no zip archive" in report_of(tmp_path / "store.zarr")
+
+
+def test_a_grid_in_degrees_is_not_taken_for_one_of_ten_metres(imported, write_cubes, tmp_path):
+    with pytest.raises(PipelineError, match="EPSG:4326, not on a 10 m grid"):
+        sample_grid(open_store(imported), 0)
+    import_ssl4eo([write_cubes(0, 0, 0, 0)], tmp_path / "store.zarr")
+    grid = sample_grid(open_store(tmp_path / "store.zarr"), 1)
+    assert (grid.epsg, grid.left, grid.top, grid.shape) == (32732, 605_000, 5_300_010, (24, 24))
