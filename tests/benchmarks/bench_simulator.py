@@ -49,7 +49,7 @@ class TimedArchive(ProceduralArchive):
 
 
 def main() -> None:
-    """Fetch 16 bands of 264 x 264 pixels several times; time inside the server minus the archive's."""
+    """Fetch 16 bands of 264 x 264 pixels often; time in the server minus that of the archive."""
     os.environ["no_proxy"] = "127.0.0.1,localhost,storage.googleapis.com"
     archive = TimedArchive()
     grid = patch_grid(14.42, 50.08, 264)

@@ -192,7 +192,7 @@ def test_a_pause_beyond_our_patience_is_not_waited_for(client_of, faulty, window
     with pytest.raises(WmsTransportError) as failure:
         client.map_picture(window)
     assert failure.value.retry_after_s == 3000
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 30.0
 
 
 def test_a_server_that_is_gone(tmp_path, window):

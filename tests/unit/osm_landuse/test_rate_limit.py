@@ -28,7 +28,7 @@ def test_the_rate_holds_across_processes(tmp_path):
 def test_the_first_turn_is_free(tmp_path):
     started = time.monotonic()
     RateLimit(tmp_path / "rate", requests_per_second=0.1).wait()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5.0
 
 
 def test_a_hold_stops_everybody(tmp_path):
@@ -43,7 +43,7 @@ def test_a_damaged_file_is_no_obstacle(tmp_path):
     (tmp_path / "rate").write_bytes(b"abc")
     started = time.monotonic()
     RateLimit(tmp_path / "rate", 10).wait()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5.0
 
 
 def test_a_clock_set_back_does_not_block_for_ever(tmp_path, monkeypatch):
