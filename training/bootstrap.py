@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.score_rows import METRICS, scores_of
+from training.score_rows import METRICS
 
 _TAILS = (2.5, 97.5)
 """Percentiles that a 95 % interval lies between."""
@@ -43,13 +43,38 @@ def bootstrap_intervals(
     for which, counts_TCC in enumerate(counts_of_seeds):
         if len(counts_TCC) != tiles:
             raise ValueError(f"{len(counts_TCC)} tiles of one seed, {tiles} of another")
-        for replicate, draw_T in enumerate(draws_RT):
-            drawn = np.flatnonzero(draw_T)
-            confusion_CC = np.tensordot(draw_T[drawn], counts_TCC[drawn], axes=1)
-            scores = scores_of(confusion_CC)
-            for metric in METRICS:
-                values[metric][which, replicate] = getattr(scores, metric)
+        for metric, means_R in mean_scores(np.tensordot(draws_RT, counts_TCC, axes=1)).items():
+            values[metric][which] = means_R
     return {metric: _interval(values[metric].mean(0)) for metric in METRICS}
+
+
+def mean_scores(confusion_RCC: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """`METRICS` of many confusion matrices at once, as `training.metrics` defines them.
+
+    Args:
+        confusion_RCC: Pixels by label and prediction, R times.
+
+    Returns:
+        (R,) by metric; NaN where there is nothing to score.
+    """
+    hit_RC = np.einsum("rcc->rc", confusion_RCC).astype(np.float64)
+    labelled_RC = confusion_RCC.sum(2).astype(np.float64)
+    predicted_RC = confusion_RCC.sum(1).astype(np.float64)
+    return {
+        "oa": _ratio(hit_RC.sum(1), labelled_RC.sum(1)),
+        "aa": _mean_of_defined(_ratio(hit_RC, labelled_RC)),
+        "miou": _mean_of_defined(_ratio(hit_RC, labelled_RC + predicted_RC - hit_RC)),
+        "mf1": _mean_of_defined(_ratio(2 * hit_RC, labelled_RC + predicted_RC)),
+    }
+
+
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    undefined = np.full_like(numerator, np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
+
+
+def _mean_of_defined(values_RC: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _ratio(np.nansum(values_RC, 1), (~np.isnan(values_RC)).sum(1).astype(np.float64))
 
 
 def _interval(means_R: NDArray[np.float64]) -> Interval:

@@ -25,6 +25,8 @@ MODES = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 METRIC_TITLES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1"}
 MODALITY_TITLES = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
 
+_SIMULATED = "SIMULATED data: these scores say nothing about real land cover."
+
 
 def read_published() -> pd.DataFrame:
     """Scores from publications, a row each with the table it stands in (percent)."""
@@ -88,6 +90,39 @@ def ablation_table(
             *_published_sections(chosen, columns),
         ),
         notes=_notes(ours),
+    )
+
+
+def probe_table(rows: pd.DataFrame) -> ScoreTable:
+    """Linear probe and nearest neighbours on frozen features.
+
+    Args:
+        rows: Of `training.probe`, one per encoder and classifier.
+    """
+    classifiers = list(dict.fromkeys(rows["classifier"]))
+    columns = [(classifier, metric) for classifier in classifiers for metric in ("oa", "mf1")]
+
+    def cell(of_encoder: pd.DataFrame, column: tuple[str, str]) -> ScoreCell:
+        values = of_encoder.loc[of_encoder["classifier"] == column[0], column[1]]
+        return ScoreCell(mean=100 * float(values.mean())) if len(values) else ScoreCell()
+
+    sections = []
+    for modality, of_modality in rows.groupby("modality", sort=True):
+        lines = [
+            TableRow(
+                (str(encoder), str(group["seed"].nunique())), tuple(cell(group, c) for c in columns)
+            )
+            for encoder, group in of_modality.groupby("encoder", sort=False)
+        ]
+        sections.append((MODALITY_TITLES[str(modality)], _marked(lines)))
+    task = ", ".join(dict.fromkeys(rows["task"]))
+    return ScoreTable(
+        title=f"Frozen features on {task} (%)",
+        label_titles=("Encoder", "Seeds"),
+        groups=tuple((classifier, 2) for classifier in classifiers),
+        columns=tuple(METRIC_TITLES[metric] for _, metric in columns),
+        sections=tuple(sections),
+        notes=(_SIMULATED,) if bool(rows["simulated"].any()) else (),
     )
 
 
@@ -186,7 +221,7 @@ def _notes(ours: pd.DataFrame) -> tuple[str, ...]:
         "data and are not ranked with ours; the last label names their table.",
     ]
     if bool(ours.get("simulated", pd.Series([False])).any()):
-        notes.insert(0, "SIMULATED data: these scores say nothing about real land cover.")
+        notes.insert(0, _SIMULATED)
     return tuple(notes)
 
 
@@ -197,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="table, without its suffix")
     parser.add_argument("--task", help="the table of one task; without, of all")
     parser.add_argument("--ablation", nargs="+", help="encoders of one table over all tasks")
+    parser.add_argument("--probes", type=Path, nargs="*", default=[], help="rows of the probes")
     options = parser.parse_args(arguments)
     summary = pd.read_parquet(options.summary)
     published = read_published()
@@ -205,6 +241,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         tasks = [options.task] if options.task else list(dict.fromkeys(summary["task"]))
         tables = [task_table(summary, task, published) for task in tasks]
+    if options.probes:
+        rows = pd.concat([pd.read_parquet(path) for path in options.probes], ignore_index=True)
+        tables.append(probe_table(rows))
     for suffix, render in RENDERERS.items():
         write_atomically(options.output.with_suffix(suffix), render(tables).encode())
     print(f"{len(tables)} tables in {options.output}{{{','.join(RENDERERS)}}}", flush=True)
