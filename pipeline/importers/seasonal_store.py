@@ -140,6 +140,7 @@ class SeasonalStore:
             )
         documents = self._documents(attributes)
         root = documents.pop(ROOT_DOCUMENT)
+        _refuse_foreign_folder(self.path, {key.split("/")[0] for key in documents})
         for key, content in documents.items():
             write_atomically(self.path / key, content)
         write_atomically(self.path / ROOT_DOCUMENT, root)
@@ -189,6 +190,17 @@ class SeasonalStore:
         *_, rows, columns = array.dimensions
         if rows not in group:
             add_pixel_coordinates(group, rows, columns, season[-1], array.pixel_size)
+
+
+def _refuse_foreign_folder(path: Path, ours: set[str]) -> None:
+    """A creation that was killed leaves folders of arrays; anything else is somebody's."""
+    if path.exists() and (
+        not path.is_dir()
+        or any(entry.name not in ours and entry.name[0] != "." for entry in path.iterdir())
+    ):
+        raise PipelineError(
+            f"{path} exists and is not a store of ours; choose another name or move it away"
+        )
 
 
 _COMMENT = (

@@ -158,6 +158,15 @@ def test_nothing_to_import_is_one_line(tmp_path):
         import_ssl4eo([tmp_path / "empty"], tmp_path / "store.zarr")
 
 
+def test_other_stores_and_folders_in_the_way_are_one_line(ssl4eo_folder, imported, tmp_path):
+    with pytest.raises(PipelineError, match="is another store"):
+        import_ssl4eo([ssl4eo_folder], imported, harmonise=False, shard_size=2)
+    (tmp_path / "photos.zarr").mkdir()
+    (tmp_path / "photos.zarr" / "holiday.jpg").write_bytes(b"")
+    with pytest.raises(PipelineError, match="is not a store of ours"):
+        import_ssl4eo([ssl4eo_folder], tmp_path / "photos.zarr")
+
+
 def test_a_store_in_its_own_source_is_one_line(tmp_path):
     with pytest.raises(PipelineError, match="lies in its own source"):
         import_ssl4eo([tmp_path], tmp_path / "store.zarr")
