@@ -179,3 +179,27 @@ def _entry(row: dict[str, str]) -> EncoderEntry:
 def _rows(name: str) -> list[dict[str, str]]:
     text = files("training").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
+
+
+def table_text() -> str:
+    """The encoders in columns, for people to choose from."""
+    rows = [("name", "sensor", "network", "bands", "licence", "checksum", "torchgeo")]
+    rows += [
+        (
+            entry.name,
+            entry.modality,
+            entry.kind,
+            str(len(entry.bands)),
+            entry.licence + (" (needs consent)" if entry.noncommercial else ""),
+            entry.checksum if entry.url else "-",
+            entry.torchgeo or "-",
+        )
+        for entry in encoder_table()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table_text())

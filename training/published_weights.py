@@ -4,6 +4,7 @@ A file is used only if every name in it is either a name of the network or an ex
 such as the classifier or the decoder of its pretraining.
 """
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,8 @@ from pipeline.errors import PipelineError
 from pipeline.settings_encoders import WeightSettings
 from training.checkpoints import load_safely, read_checkpoint
 from training.encoder_table import EncoderEntry, KeyMap
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ KEY_LAYOUTS: dict[KeyMap, KeyLayout] = {
     ),
     "scalemae": KeyLayout(
         "model",
-        r"pos_embed|norm\..+|fc_norm\..+|head\..+|(decoder|mask_token|fpn|fcn).*",
+        r"pos_embed|norm\..+|fc_norm\..+|head\..+|(decoder|mask_token|fpn|fcn|pos_emb_proj).*",
         "https://github.com/bair-climate-initiative/scale-mae/blob/main/scalemae/models_mae.py",
     ),
     "satmae": KeyLayout(
@@ -77,6 +80,7 @@ def weight_file(entry: EncoderEntry, settings: WeightSettings, pause_s: float = 
         PipelineError: The licence was not accepted, a local file does not exist, or the download
             failed.
     """
+    _log.info("%s for %s: licence %s", entry.name, entry.modality, entry.licence)
     if entry.noncommercial and not settings.accept_noncommercial:
         raise PipelineError(
             f"the weights of {entry.name} must not be used commercially (licence {entry.licence}); "
@@ -91,6 +95,8 @@ def weight_file(entry: EncoderEntry, settings: WeightSettings, pause_s: float = 
             )
         return local
     path = settings.folder / PurePosixPath(unquote(urlsplit(entry.url).path)).name
+    if not entry.sha256 and not path.is_file():
+        _log.warning("no checksum of %s is published: it is taken as it comes", entry.url)
     settings.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{path}.lock"):  # many evaluations begin with the same file

@@ -21,7 +21,7 @@ from pipeline.sensors import cube_bands
 from pipeline.settings_encoders import WeightSettings
 from tests.training.published import PUBLISHED_EXTRAS, constants, published_file, tiny_vit_file
 from training.checkpoints import read_checkpoint
-from training.encoder_table import EncoderEntry, find_entry
+from training.encoder_table import EncoderEntry, find_entry, table_text
 from training.encoders import encoder_table, load_encoder
 from training.export import ExportedEncoder, export_encoders
 from training.fusion import CrossModalUnet
@@ -400,6 +400,24 @@ def test_weights_are_downloaded_once_and_checked(server, tmp_path):
     assert path == tmp_path / "kept" / "weights-epoch=199.ckpt" and path.read_bytes() == content
     (folder / "weights-epoch=199.ckpt").unlink()
     assert weight_file(entry, settings, pause_s=0) == path
+
+
+def test_licence_and_missing_checksum_are_told(server, tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder, address = server
+    (folder / "weights.ckpt").write_bytes(b"whatever")
+    entry = replace(find_entry("cromss_mid_13", "s2"), url=f"{address}/weights.ckpt")
+    for _ in range(2):
+        weight_file(entry, WeightSettings(folder=tmp_path / "kept"), pause_s=0)
+    assert caplog.text.count("cromss_mid_13 for s2: licence unverified") == 2
+    assert caplog.text.count("no checksum") == 1
+
+
+def test_the_printed_table_names_every_encoder_and_its_licence():
+    lines = table_text().splitlines()[1:]
+    for line, entry in zip(lines, encoder_table(), strict=True):
+        assert line.split()[:2] == [entry.name, entry.modality] and entry.licence in line
+        assert ("needs consent" in line) == entry.noncommercial
 
 
 def test_another_checksum_is_refused_and_nothing_is_kept(server, tmp_path):
