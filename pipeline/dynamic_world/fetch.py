@@ -29,7 +29,7 @@ from pipeline.dynamic_world.pairing import Pair, TileCandidates, choose_pair, fl
 from pipeline.dynamic_world.pixels import TileImages, fetch_images
 from pipeline.dynamic_world.queries import ask_candidates
 from pipeline.dynamic_world.settings import DynamicWorldSettings
-from pipeline.dynamic_world.staging import LazyTiles, TileStaging
+from pipeline.dynamic_world.staging import TileStaging
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import EarthEngineFault, Missing
@@ -38,7 +38,7 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.ledger import Reason, SeasonRecord, Status, describe
 from pipeline.settings import Settings, load_settings
 from pipeline.store.commit import damaged_files, read_commit, write_commit
-from pipeline.store.tiles import write_tiles
+from pipeline.store.tiles import LazyTiles, write_tiles
 
 OpenClient = Callable[[Endpoint], AbstractContextManager[Client]]
 

@@ -9,7 +9,7 @@ import logging
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +68,6 @@ class TileStaging:
 
     def _path(self, sample: int) -> Path:
         return self._folder / f"{sample:08d}.npz"
-
-
-class LazyTiles(Mapping[int, Mapping[str, NDArray[Any]]]):
-    """Tiles by sample that are read when asked for, and not kept."""
-
-    def __init__(self, readers: Mapping[int, Callable[[], Mapping[str, NDArray[Any]]]]) -> None:
-        self._readers = readers
-
-    def __getitem__(self, sample: int) -> Mapping[str, NDArray[Any]]:
-        return self._readers[sample]()
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._readers)
-
-    def __len__(self) -> int:
-        return len(self._readers)
 
 
 def _record(values: dict[str, Any]) -> SeasonRecord:

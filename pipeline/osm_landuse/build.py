@@ -23,7 +23,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
-from pipeline.dynamic_world.staging import LazyTiles
 from pipeline.errors import PipelineError, run_step
 from pipeline.finish import summary_text
 from pipeline.gallery import OPTICAL_RANGE
@@ -45,7 +44,7 @@ from pipeline.settings import Settings, load_settings
 from pipeline.store.create import read_attributes
 from pipeline.store.reader import open_store
 from pipeline.store.tile_layout import TILE_LAYOUT, TileGroup
-from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
+from pipeline.store.tiles import LazyTiles, create_tile_store, finish_tiles, write_tiles
 
 _SPLITS = ("train", "test")
 _FROM_DW = (
@@ -88,6 +87,14 @@ class OsmBuild:
     threads: int
 
 
+@dataclass(frozen=True)
+class _KeptTile:
+    """A tile of the store and its row of the table."""
+
+    tile: ImagedTile
+    row: TileRow
+
+
 def build_osm(build: OsmBuild) -> str:
     """Make the store, the table and the review page.
 
@@ -127,14 +134,6 @@ def build_osm(build: OsmBuild) -> str:
     title = str((read_attributes(build.store) or {})["title"])
     split = ", ".join(f"{len(kept[name])} {name}" for name in _SPLITS)
     return summary_text(title, counts, "tiles") + f"split: {split}\n"
-
-
-@dataclass(frozen=True)
-class _KeptTile:
-    """A tile of the store and its row of the table."""
-
-    tile: ImagedTile
-    row: TileRow
 
 
 def _assess(

@@ -12,7 +12,7 @@ The form is `pipeline.store.tile_layout`; ``xarray.open_zarr(path, group="train"
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,6 +46,22 @@ _COMMENT = (
     "Sample k lies on EPSG:epsg[k]; a pixel centre has easting left[k] + x and northing "
     "top[k] + y. Samples whose `valid` is false are empty."
 )
+
+
+class LazyTiles(Mapping[int, TilePixels]):
+    """Tiles by sample that are read when asked for, and not kept."""
+
+    def __init__(self, readers: Mapping[int, Callable[[], TilePixels]]) -> None:
+        self._readers = readers
+
+    def __getitem__(self, sample: int) -> TilePixels:
+        return self._readers[sample]()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
 
 
 def create_tile_store(

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -72,11 +73,13 @@ def copy_of(built: Workflow, directory: Path, locations: int) -> Workflow:
     return Workflow(directory, built.configuration | {"locations": places})
 
 
-def start(workflow: Workflow, cores: int = 2) -> "subprocess.Popen[bytes]":
+def start(
+    workflow: Workflow, cores: int = 2, targets: Sequence[str] = ("build_nol",)
+) -> "subprocess.Popen[bytes]":
     """Begin a build in a process group of its own, output to a file in its directory."""
     output = (workflow.directory / "run.txt").open("ab")
     return subprocess.Popen(
-        workflow.command("build_nol", cores=cores),
+        workflow.command(*targets, cores=cores),
         cwd=workflow.directory,
         env=workflow.environment,
         stdout=output,
@@ -94,12 +97,14 @@ def kill_all(run: "subprocess.Popen[bytes]") -> bool:
     return at_work
 
 
-def kill_worker(run: "subprocess.Popen[bytes]") -> str | None:
+def kill_worker(
+    run: "subprocess.Popen[bytes]", spared: Collection[str] = frozenset()
+) -> str | None:
     """Kill -9 one step of a run as soon as there is one; its name, or None if the run ended."""
     while run.poll() is None:
         for process in psutil.Process(run.pid).children(recursive=True):
             step = _step(process)
-            if step:
+            if step and step not in spared:
                 process.kill()
                 return step
         time.sleep(0.01)

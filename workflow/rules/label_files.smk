@@ -34,6 +34,12 @@ def picture_folder(wildcards):
     return f"{FOLDER}/osm/pictures"
 
 
+def tile_sources():
+    """Where the expert tiles come from: no byte depends on it, but other files may lie there."""
+    names = {"train", "test", "train_checksum", "test_checksum", "test_metadata"}
+    return SETTINGS.dynamic_world.model_dump(mode="json", include=names)
+
+
 def label_files(wildcards):
     """A digest of names, sizes and ages of the tiles in local folders: what is new is listed."""
     folders = (SETTINGS.dynamic_world.train, SETTINGS.dynamic_world.test)

@@ -10,7 +10,7 @@ rule expert_tiles:
         settings=SETTINGS_FILE,
         folder=f"{FOLDER}/expert_tiles",
         defining=SETTINGS.dw_defining(),
-        sources=SETTINGS.dynamic_world.model_dump(mode="json", include={"train", "test"}),
+        sources=tile_sources(),
     message:
         "Bringing the expert tiles"
     log:
