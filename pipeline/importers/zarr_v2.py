@@ -26,6 +26,9 @@ from pipeline.importers.members import DamagedMember, Limits
 _DEFLATED = ("zlib", "gzip")
 _KINDS = "biufSUM"
 _BLOSC_HEADER_BYTES = 16
+_TEXT_FILTERS = [{"id": "vlen-utf8"}]
+"""The one kind of objects that is read: text of any length."""
+
 _LARGEST_METADATA_BYTES = 1 << 20
 _LARGEST_ARRAY_VALUES = 1 << 33
 
@@ -103,7 +106,9 @@ class ZippedArray:
     """One array; attributes ``shape`` and ``dtype`` as in numpy."""
 
     def __init__(self, group: ZippedGroup, name: str, metadata: dict[str, Any]) -> None:
-        if metadata["zarr_format"] != 2 or metadata.get("filters") or metadata["order"] != "C":
+        self._text = metadata["dtype"] == "|O" and metadata.get("filters") == _TEXT_FILTERS
+        filtered = bool(metadata.get("filters")) and not self._text
+        if metadata["zarr_format"] != 2 or filtered or metadata["order"] != "C":
             raise ValueError("format, filters or order")
         self.shape: tuple[int, ...] = tuple(int(length) for length in metadata["shape"])
         self.dtype = np.dtype(metadata["dtype"])
@@ -124,6 +129,8 @@ class ZippedArray:
             DamagedMember: A chunk is damaged or refused.
         """
         rest = self.shape[len(index) :]
+        if prod(rest) * self.dtype.itemsize > self._group.largest_chunk:
+            raise DamagedMember(f"{self._name} of shape {self.shape} is too large")
         result = np.empty(rest, self.dtype)
         leading = [position // length for position, length in zip(index, self._chunks)]  # noqa: B905
         inside = tuple(position % length for position, length in zip(index, self._chunks))  # noqa: B905
@@ -141,30 +148,45 @@ class ZippedArray:
     def _chunk(self, numbers: Sequence[int]) -> NDArray[Any]:
         key = f"{self._name}/{self._separator.join(map(str, numbers)) or '0'}"
         content = self._group.read(key)
+        if self._text:
+            return self._texts(key, content)
         if content is None:
             fill = np.zeros((), self.dtype) if self._fill is None else np.array(self._fill)
             return np.full(self._chunks, fill.astype(self.dtype))
-        decoded = self._decode(key, content, prod(self._chunks) * self.dtype.itemsize)
+        expected = prod(self._chunks) * self.dtype.itemsize
+        decoded = self._decode(key, content, expected)
+        if len(decoded) != expected:
+            raise DamagedMember(f"{key} holds {len(decoded)} bytes instead of {expected}")
         return np.frombuffer(decoded, self.dtype).reshape(self._chunks)
 
-    def _decode(self, key: str, content: bytes, expected: int) -> bytes:
-        """The plain bytes of a chunk: as many as it should have, or none at all."""
+    def _texts(self, key: str, content: bytes | None) -> NDArray[Any]:
+        if content is None:
+            return np.full(self._chunks, "", object)
+        try:
+            texts = numcodecs.VLenUTF8().decode(self._decode(key, content, _LARGEST_METADATA_BYTES))
+        except (ValueError, UnicodeDecodeError) as error:
+            raise DamagedMember(f"{key} is damaged ({error})") from None
+        if texts.size != prod(self._chunks):
+            raise DamagedMember(f"{key} holds {texts.size} texts")
+        return np.asarray(texts, object).reshape(self._chunks)
+
+    def _decode(self, key: str, content: bytes, most: int) -> bytes:
+        """The plain bytes of a chunk, at most one more than it may have."""
         if self._codec == "blosc":
-            _check_blosc_header(key, content, expected)
+            _check_blosc_header(key, content, most)
         try:
             if self._codec in _DEFLATED:
                 unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-                content = unpacker.decompress(content, expected + 1)
+                content = unpacker.decompress(content, most + 1)
             elif self._codec == "blosc":
                 content = bytes(numcodecs.Blosc().decode(content))
         except (zlib.error, RuntimeError, ValueError) as error:
             raise DamagedMember(f"{key} is damaged ({error})") from None
-        if len(content) != expected:
-            raise DamagedMember(f"{key} holds {len(content)} bytes instead of {expected}")
         return content
 
     def _check(self) -> None:
-        if self.dtype.kind not in _KINDS or self._separator not in (".", "/"):
+        known = self.dtype.kind in _KINDS or self._text
+        if not known or self._separator not in (".", "/"):
             raise ValueError(f"type {self.dtype} or separator {self._separator!r}")
         if len(self._chunks) != len(self.shape) or min((1, *self._chunks)) < 1:
             raise ValueError(f"chunks {self._chunks} of {self.shape}")
@@ -181,8 +203,15 @@ def _codec(compressor: dict[str, Any] | None) -> str:
     return name
 
 
-def _check_blosc_header(key: str, content: bytes, expected: int) -> None:
-    """Blosc allocates what its header claims: bytes 4 to 8, little-endian."""
-    claimed = int.from_bytes(content[4:8], "little")
-    if len(content) < _BLOSC_HEADER_BYTES or claimed != expected:
-        raise DamagedMember(f"{key} claims {claimed} bytes instead of {expected}")
+def _check_blosc_header(key: str, content: bytes, most: int) -> None:
+    """Blosc allocates and reads what its header claims, so that must be true.
+
+    Bytes 4 to 8 are the size unpacked, 12 to 16 the size packed, little-endian.
+
+    Source: https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst
+    """
+    unpacked, packed = (int.from_bytes(content[start : start + 4], "little") for start in (4, 12))
+    if unpacked > most:
+        raise DamagedMember(f"{key} claims {unpacked} bytes instead of {most}")
+    if len(content) < _BLOSC_HEADER_BYTES or packed != len(content):
+        raise DamagedMember(f"{key} claims {packed} packed bytes, it has {len(content)}")

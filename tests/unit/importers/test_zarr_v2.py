@@ -97,6 +97,7 @@ def lying_blosc() -> bytes:
     [
         ({"id": "blosc"}, lying_blosc(), "claims 2000000000 bytes instead of 16"),
         ({"id": "blosc"}, b"short", "claims"),
+        ({"id": "blosc"}, numcodecs.Blosc().encode(bytes(16))[:-3], "packed bytes, it has"),
         ({"id": "zlib"}, zlib.compress(bytes(50_000_000)), "holds 17 bytes instead of 16"),
         ({"id": "zlib"}, b"nothing", "damaged"),
         (None, bytes(10), "holds 10 bytes instead of 16"),
@@ -106,3 +107,26 @@ def test_chunks_that_are_not_what_they_should_be(tmp_path, compressor, chunk, me
     path = write(tmp_path / "a.zip", {"0.0": chunk}, compressor=compressor)
     with ZippedGroup(path) as group, pytest.raises(DamagedMember, match=message):
         group.array("a").read()
+
+
+def test_texts_of_any_length_are_read_and_nothing_else_that_is_an_object(tmp_path):
+    names = np.array(["0000173", "42", "", "é"], object)
+    content = numcodecs.Blosc().encode(numcodecs.VLenUTF8().encode(names))
+    described = {"shape": [4], "chunks": [4], "dtype": "|O", "compressor": {"id": "blosc"}}
+    good = described | {"filters": [{"id": "vlen-utf8"}]}
+    with ZippedGroup(write(tmp_path / "a.zip", {"0": content}, **good)) as group:
+        assert group.array("a").read().tolist() == names.tolist()
+    bad = described | {"filters": [{"id": "vlen-utf8"}, {"id": "pickle"}]}
+    path = write(tmp_path / "b.zip", {"0": content}, **bad)
+    with ZippedGroup(path) as group, pytest.raises(DamagedMember, match="is not Zarr v2"):
+        group.array("a")
+    cut = numcodecs.Blosc().encode(numcodecs.VLenUTF8().encode(names)[:-2])
+    path = write(tmp_path / "c.zip", {"0": cut}, **good)
+    with ZippedGroup(path) as group, pytest.raises(DamagedMember, match="damaged"):
+        group.array("a").read()
+
+
+def test_an_array_that_claims_a_huge_shape_costs_no_memory(tmp_path):
+    path = write(tmp_path / "a.zip", plain_chunks(), shape=[4, 1 << 28])
+    with ZippedGroup(path) as group, pytest.raises(DamagedMember, match="too large"):
+        group.array("a").read(0)
