@@ -57,8 +57,10 @@ def main() -> None:
     ):
         folder = Path(directory)
         small = build(folder / "small", server.url, EARLIER_LOCATIONS)
-        begin = time.monotonic()
         whole = build(folder / "whole", server.url, LOCATIONS)
+        grown = copy_of(small, folder / "grown", LOCATIONS)
+        begin = time.monotonic()
+        grown.build()
         duration_s = time.monotonic() - begin
         print(f"undisturbed: {duration_s:.1f} s; killed at random moments of that time")
         for name, kill in (("the whole run", kill_run), ("a worker", kill_step)):
