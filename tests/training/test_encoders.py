@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import rasterio
 import segmentation_models_pytorch as smp
 import torch
 from pydantic import ValidationError
@@ -42,6 +43,11 @@ STATISTICS = {
 DOWNLOADED = [entry for entry in encoder_table() if entry.url]
 RESNETS = [entry for entry in DOWNLOADED if entry.kind == "resnet50"]
 TRANSFORMERS = [entry for entry in DOWNLOADED if entry.kind != "resnet50"]
+
+REAL_RADAR = Path(
+    os.environ.get("NOLDO_SAMPLE_DATA", "../shared/data/real"),
+    "sen1floods11_Spain_7370579/S1GRD.tif",
+)
 
 
 def identify(entry: EncoderEntry) -> str:
@@ -181,6 +187,18 @@ def test_satlas_bytes_are_those_of_integer_division():
     arrived = TileInputs(contract)({"s2": cube}, (1, len(numbers)))[0, 3, 0]
     expected = (numbers // 32).clamp(0, 255)
     assert torch.equal((arrived * 255).round().int(), expected)
+
+
+@pytest.mark.skipif(not REAL_RADAR.is_file(), reason="set NOLDO_SAMPLE_DATA to real samples")
+def test_a_real_radar_image_looks_to_dofa_like_those_it_was_trained_on():
+    """VV first, and amplitudes rather than decibels: exchanged, the means are 1.9 and -1.4."""
+    with rasterio.open(REAL_RADAR) as file:
+        decibels = torch.from_numpy(file.read()).double().nan_to_num(-30.0)
+    stored = (decibels * 100).round().to(torch.int16)[None]
+    entry = find_entry("dofa", "s1")
+    arrived = TileInputs(entry.contract(entry.bands, None))({"s1": stored}, stored.shape[-2:])
+    assert arrived.mean(dim=(0, 2, 3)).abs().max() < 0.4
+    assert (arrived.std(dim=(0, 2, 3)) - 1).abs().max() < 0.3
 
 
 # --- published layouts -------------------------------------------------------------------------
