@@ -34,7 +34,7 @@ rule map_figure:
         multiext(f"{FIGURES}/maps_{{task}}", *FIGURE),
     params:
         settings=SETTINGS_FILE,
-        rows=f"{SCORES}/rows",
+        rows=rows_folder,
         tiles=EVALUATE.figure_tiles,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     message:
@@ -59,7 +59,7 @@ rule weight_figure:
         multiext(f"{FIGURES}/weights", *FIGURE),
     params:
         settings=SETTINGS_FILE,
-        rows=f"{SCORES}/rows",
+        rows=rows_folder,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     message:
         "Weights before and after fine-tuning"
@@ -108,7 +108,7 @@ rule statistics_figure:
         multiext(f"{FIGURES}/statistics", *FIGURE),
     params:
         settings=SETTINGS_FILE,
-        runs=f"{FOLDER}/runs",
+        runs=runs_folder,
         names=COMPARED_RUNS,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     message:
@@ -133,7 +133,7 @@ rule selection_figure:
         multiext(f"{FIGURES}/selection_{{run}}", *FIGURE),
     params:
         settings=SETTINGS_FILE,
-        runs=f"{FOLDER}/runs",
+        runs=runs_folder,
         store=store_folder,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     wildcard_constraints:

@@ -46,6 +46,36 @@ def encoder_file(name):
     return [f"{FOLDER}/runs/{encoder.run}/encoders/{encoder.modality}.safetensors"]
 
 
+def scores_folder(wildcards):
+    """Where the gathered scores lie."""
+    return SCORES
+
+
+def rows_folder(wildcards):
+    """The folder of the rows."""
+    return f"{SCORES}/rows"
+
+
+def runs_folder(wildcards):
+    """The folder of the pretraining runs."""
+    return f"{FOLDER}/runs"
+
+
+def tables_folder(wildcards):
+    """Where the tables lie."""
+    return TABLES
+
+
+def figures_folder(wildcards):
+    """Where the figures lie."""
+    return FIGURES
+
+
+def network_option(wildcards, output):
+    """Keep the trained network where the rule has an output for it."""
+    return [f"--network {file}" for file in output if file.endswith(".safetensors")]
+
+
 def evaluation_defining(wildcards):
     """The settings that decide a row: when they change, its job runs again."""
     return EVALUATE.defining(wildcards.task, wildcards.encoder)
@@ -76,7 +106,7 @@ for SEEDS, KEEPS in ((KEPT_SEEDS, True), (OTHER_SEEDS, False)):
         params:
             settings=SETTINGS_FILE,
             defining=evaluation_defining,
-            keep=f"--network {ROW}.safetensors" if KEEPS else "",
+            keep=network_option,
         wildcard_constraints:
             seed="|".join(SEEDS),
         message:
@@ -133,7 +163,7 @@ rule gather_scores:
         summary=f"{SCORES}/summary.parquet",
     params:
         settings=SETTINGS_FILE,
-        rows=f"{SCORES}/rows",
+        rows=rows_folder,
         replicates=EVALUATE.bootstrap_replicates,
     message:
         "Gathering the scores"
@@ -200,18 +230,25 @@ rule ablation_table:
 rule evaluate:
     """every encoder on every task: a row of scores each, gathered in scores.parquet"""
     input:
+        # the rows themselves, so that one that was removed is missed
+        ROWS,
         PROBES,
         *rules.gather_scores.output,
+    params:
+        scores=scores_folder,
     message:
-        "The scores are in {input}"
+        "The scores are in {params.scores}"
 
 
 rule ablation:
     """a table of the encoders named in evaluate.ablation, over all tasks"""
     input:
+        ROWS,
         *rules.ablation_table.output,
+    params:
+        tables=tables_folder,
     message:
-        "The ablation is in {input}"
+        "The ablation is in {params.tables}"
 
 
 include: "analysis.smk"
@@ -220,7 +257,11 @@ include: "analysis.smk"
 rule tables:
     """tables of scores as Markdown, LaTeX and HTML, and the figures"""
     input:
+        ROWS,
         *rules.task_tables.output,
         *rules.analysis.input,
+    params:
+        tables=tables_folder,
+        figures=figures_folder,
     message:
-        "The tables are in {input}"
+        "The tables are in {params.tables}, the figures in {params.figures}"
