@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import segmentation_models_pytorch as smp
+from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import nn
 
 from pipeline.errors import PipelineError
@@ -34,6 +35,7 @@ RANDOM = "random"
 IMAGENET = "imagenet"
 _FILE_SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt")
 _RGB = 3
+_DEFAULT_BACKBONE = "resnet50"
 
 
 def load_encoder(
@@ -43,7 +45,7 @@ def load_encoder(
     *,
     settings: WeightSettings | None = None,
     statistics: Statistics | None = None,
-    backbone: str = "resnet50",
+    backbone: str = _DEFAULT_BACKBONE,
 ) -> tuple[nn.Module, InputContract]:
     """Load an encoder and say what to feed it.
 
@@ -71,7 +73,7 @@ def load_encoder(
         return _from_path(Path(name_or_path), modality, bands)
     entry = find_entry(name_or_path, modality)
     chosen = _chosen_bands(entry, bands)
-    if backbone != "resnet50" and entry.name != RANDOM:
+    if entry.name != RANDOM and backbone != _DEFAULT_BACKBONE:
         raise PipelineError(
             f"weights {entry.name} are of a {entry.kind}, not {backbone}; "
             "only random weights leave the backbone open"
@@ -80,15 +82,20 @@ def load_encoder(
     if entry.name == RANDOM:
         return _resnet(backbone, len(chosen)), contract
     path = weight_file(entry, settings or WeightSettings())
+    return _published(entry, path, len(chosen)), contract
+
+
+def _published(entry: EncoderEntry, path: Path, channels: int) -> nn.Module:
+    """The encoder of an entry with the weights of a file."""
     weights = read_weights(entry, path)
     if entry.name.startswith(IMAGENET):
-        encoder = _resnet(backbone, _RGB)
+        encoder = _resnet(entry.kind, _RGB)
         load_exactly(encoder, weights, str(path))
-        cast(smp.encoders._base.EncoderMixin, encoder).set_in_channels(len(chosen), pretrained=True)
-        return encoder, contract
-    encoder = build_vit(entry) if "vit" in entry.kind else _resnet(backbone, len(chosen))
+        cast(EncoderMixin, encoder).set_in_channels(channels, pretrained=True)
+        return encoder
+    encoder = _resnet(entry.kind, channels) if entry.kind == "resnet50" else build_vit(entry)
     load_exactly(encoder, weights, str(path))
-    return encoder, contract
+    return encoder
 
 
 def _from_path(
@@ -123,7 +130,7 @@ def _from_checkpoint(
     _require_bands(str(path), names, bands)
     s2_bands = checkpoint.channels.get("s2", len(names))
     entry = find_entry(f"cromss_{checkpoint.layout}_{s2_bands}", modality)
-    encoder = _resnet("resnet50", len(names))
+    encoder = _resnet(entry.kind, len(names))
     load_exactly(encoder, weights, str(path))
     return encoder, entry.contract(names, None)
 
@@ -159,9 +166,10 @@ def _resnet(backbone: str, channels: int) -> nn.Module:
         encoder: nn.Module = smp.encoders.get_encoder(
             backbone, in_channels=channels, depth=5, weights=None
         )
-    except KeyError:
+    except (KeyError, RuntimeError, ValueError):  # the library's, and timm's for "tu-" names
         raise PipelineError(
-            f"segmentation_models_pytorch has no encoder {backbone!r}; choose one such as resnet50"
+            f"segmentation_models_pytorch has no encoder {backbone!r} of five stages; "
+            "choose one such as resnet50"
         ) from None
     return encoder
 

@@ -359,6 +359,8 @@ def test_random_weights_take_any_bands_and_backbone_and_follow_the_seed():
         ("moco", "s2", {"bands": ("B2", "B3")}, "takes 13 bands"),
         ("random", "s2", {"bands": 7}, "takes 13 bands"),
         ("random", "s2", {"backbone": "resnet5"}, "no encoder 'resnet5'"),
+        ("random", "s2", {"backbone": "tu-nothing"}, "no encoder 'tu-nothing' of five stages"),
+        ("random", "s2", {"backbone": "tu-vit_tiny_patch16_224"}, "no encoder 'tu-vit_tiny"),
         ("random", "s2", {"statistics": None}, "no mean and std of s2 B1"),
         ("moco", "s2", {"backbone": "resnet18"}, "moco are of a resnet50, not resnet18"),
         (
