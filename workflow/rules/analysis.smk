@@ -54,7 +54,7 @@ rule map_figure:
 
 rule weight_figure:
     input:
-        [row for row in KEPT_ROWS if "/finetuned_" in row],
+        [row for row in KEPT_ROWS if Path(row).name.startswith("finetuned")],
     output:
         multiext(f"{FIGURES}/weights", *FIGURE),
     params:

@@ -30,14 +30,16 @@ localrules:
 
 def finished_store(store):
     """The file that says that a store of tiles is complete."""
-    return f"{store}/zarr.json" if "/" in store else STORE_RECORDS.get(store, f"{FOLDER}/{store}")
+    if Path(store).name != store:
+        return f"{store}/zarr.json"
+    return STORE_RECORDS.get(store, f"{FOLDER}/{store}/zarr.json")
 
 
 def encoder_file(name):
     """The weights of an encoder that are a file: of a run, which makes them, or one of the user's."""
     encoder = EVALUATE.encoders[name]
     if encoder.run is None:
-        return [encoder.weights] if "/" in encoder.weights else []
+        return [encoder.weights] if Path(encoder.weights).name != encoder.weights else []
     if encoder.run not in PRETRAIN.runs:
         raise WorkflowError(
             f"evaluate.encoders.{name}.weights = {encoder.weights!r}: pretrain.runs has only "
