@@ -17,6 +17,7 @@ import torch
 from pipeline.sensors import cube_bands
 from pipeline.settings_evaluate import ProbeSettings
 from training.encoders import load_encoder
+from training.export import read_encoder
 from training.features import pooled_features
 from training.probe import linear_probe, nearest_neighbours
 from training.tile_batch import TileInputs
@@ -35,8 +36,13 @@ def main() -> None:
     cubes, labels = read_patches()
     classes = int(labels.max()) + 1
     print(f"{len(cubes)} patches, {classes} classes, chance {1 / classes:.3f}")
-    scores = [report("random", cubes, labels, seed) for seed in range(RANDOM_SEEDS)]
-    scores += [report(encoder, cubes, labels, 0) for encoder in sys.argv[1:]]
+    backbones = {encoder: backbone_of(encoder) for encoder in sys.argv[1:]}
+    scores = [
+        report("random", cubes, labels, seed, backbone)
+        for backbone in sorted({"resnet50", *backbones.values()})
+        for seed in range(RANDOM_SEEDS)
+    ]
+    scores += [report(encoder, cubes, labels, 0) for encoder in backbones]
     if min(min(pair) for pair in scores) <= 1 / classes:
         sys.exit("error: not better than chance")
 
@@ -54,11 +60,19 @@ def read_patches() -> tuple[torch.Tensor, np.ndarray]:
     return torch.from_numpy(np.stack(cubes)), np.array([known.index(name) for name in names])
 
 
-def report(encoder: str, cubes: torch.Tensor, labels: np.ndarray, seed: int) -> tuple[float, float]:
+def backbone_of(encoder: str) -> str:
+    """The network of an encoder, which random weights are tried in as well."""
+    is_file = encoder.endswith(".safetensors")
+    return read_encoder(Path(encoder))[1].encoder if is_file else "resnet50"
+
+
+def report(
+    encoder: str, cubes: torch.Tensor, labels: np.ndarray, seed: int, backbone: str = "resnet50"
+) -> tuple[float, float]:
     """Accuracy of the linear probe and of kNN, each patch scored by a fit on the other folds."""
     settings = ProbeSettings()
     torch.manual_seed(seed)
-    network, contract = load_encoder(encoder, "s2", statistics=statistics(cubes))
+    network, contract = load_encoder(encoder, "s2", statistics=statistics(cubes), backbone=backbone)
     batches = ({"s2": cubes[first : first + BATCH]} for first in range(0, len(cubes), BATCH))
     features = pooled_features(network, TileInputs(contract), batches, torch.device("cpu"))
     truth = torch.from_numpy(labels)
@@ -75,7 +89,7 @@ def report(encoder: str, cubes: torch.Tensor, labels: np.ndarray, seed: int) -> 
     title = f"random {backbone}" if encoder == "random" else encoder
     linear, neighbours = right / len(labels)
     print(
-        f"{encoder} (seed {seed}): linear probe {linear:.3f}, "
+        f"{title} (seed {seed}): linear probe {linear:.3f}, "
         f"kNN ({settings.neighbours}) {neighbours:.3f}  [more than {1 / classes:.3f}]",
         flush=True,
     )

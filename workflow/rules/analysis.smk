@@ -1,32 +1,5 @@
 # The figures behind the tables, each as data (CSV) and picture (PNG, SVG).
 
-FIGURE = [".csv", ".png", ".svg"]
-EVALUATED_RUNS = [
-    run
-    for run in dict.fromkeys(EVALUATE.encoders[name].run for name in EVALUATE.encoders_used)
-    if run in PRETRAIN.runs
-]
-COMPARED_RUNS = EVALUATED_RUNS if len(EVALUATED_RUNS) > 1 else []
-SELECTING_RUNS = [run for run in EVALUATED_RUNS if len(PRETRAIN.runs[run].modalities) > 1]
-KEPT_ROWS = [
-    f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned() if str(key.seed) in KEPT_SEEDS
-]
-
-
-def encoders_of_runs(names):
-    """What a run has made when it has ended; its checkpoints lie beside."""
-    return [
-        f"{FOLDER}/runs/{run}/encoders/{modality}.safetensors"
-        for run in names
-        for modality in PRETRAIN.runs[run].modalities
-    ]
-
-
-def rows_of_task(wildcards):
-    """The rows of a task whose networks are kept."""
-    return [row for row in KEPT_ROWS if row.startswith(f"{SCORES}/rows/{wildcards.task}/")]
-
-
 rule map_figure:
     input:
         rows_of_task,

@@ -2,85 +2,11 @@
 # file of its own. A row that is missing is made, the others stay; jobs share the GPUs by Snakemake's
 # own resources, and which GPU a job takes it decides itself (training/gpus.py).
 
-EVALUATE = SETTINGS.evaluate
-SCORES = f"{FOLDER}/scores"
-TABLES = f"{FOLDER}/tables"
-FIGURES = f"{FOLDER}/figures"
-EVALUATION_GPUS = 0 if EVALUATE.accelerator == "cpu" else EVALUATE.devices
-ROWS = [f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned()]
-PROBES = [f"{SCORES}/probe/{name}.parquet" for name in EVALUATE.encoders_used if EVALUATE.probe.store]
-KEPT_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed in EVALUATE.kept_seeds]
-OTHER_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed not in EVALUATE.kept_seeds]
-STORE_RECORDS = {
-    "dw.zarr": f"{FOLDER}/dw.index.parquet",
-    "osm.zarr": f"{FOLDER}/osm.summary.txt",
-    "noldo_dw.zarr": f"{FOLDER}/noldo_dw.txt",
-    "noldo_osm.zarr": f"{FOLDER}/noldo_osm.txt",
-    "dfc2020.zarr": f"{FOLDER}/dfc2020.txt",
-    "eurosat.zarr": f"{FOLDER}/eurosat.txt",
-}
-
-
 localrules:
     evaluate,
     tables,
     ablation,
     analysis,
-
-
-def finished_store(store):
-    """The file that says that a store of tiles is complete."""
-    if Path(store).name != store:
-        return f"{store}/zarr.json"
-    return STORE_RECORDS.get(store, f"{FOLDER}/{store}/zarr.json")
-
-
-def encoder_file(name):
-    """The weights of an encoder that are a file: of a run, which makes them, or one of the user's."""
-    encoder = EVALUATE.encoders[name]
-    if encoder.run is None:
-        return [encoder.weights] if Path(encoder.weights).name != encoder.weights else []
-    if encoder.run not in PRETRAIN.runs:
-        raise WorkflowError(
-            f"evaluate.encoders.{name}.weights = {encoder.weights!r}: pretrain.runs has only "
-            f"{', '.join(PRETRAIN.runs)}"
-        )
-    return [f"{FOLDER}/runs/{encoder.run}/encoders/{encoder.modality}.safetensors"]
-
-
-def scores_folder(wildcards):
-    """Where the gathered scores lie."""
-    return SCORES
-
-
-def rows_folder(wildcards):
-    """The folder of the rows."""
-    return f"{SCORES}/rows"
-
-
-def runs_folder(wildcards):
-    """The folder of the pretraining runs."""
-    return f"{FOLDER}/runs"
-
-
-def tables_folder(wildcards):
-    """Where the tables lie."""
-    return TABLES
-
-
-def figures_folder(wildcards):
-    """Where the figures lie."""
-    return FIGURES
-
-
-def network_option(wildcards, output):
-    """Keep the trained network where the rule has an output for it."""
-    return [f"--network {file}" for file in output if file.endswith(".safetensors")]
-
-
-def evaluation_defining(wildcards):
-    """The settings that decide a row: when they change, its job runs again."""
-    return EVALUATE.defining(wildcards.task, wildcards.encoder)
 
 
 wildcard_constraints:
@@ -251,9 +177,6 @@ rule ablation:
         tables=tables_folder,
     message:
         "The ablation is in {params.tables}"
-
-
-include: "analysis.smk"
 
 
 rule tables:

@@ -1,0 +1,99 @@
+# Which rows, networks and figures an evaluation makes, and which files each needs.
+
+EVALUATE = SETTINGS.evaluate
+SCORES = f"{FOLDER}/scores"
+TABLES = f"{FOLDER}/tables"
+FIGURES = f"{FOLDER}/figures"
+EVALUATION_GPUS = 0 if EVALUATE.accelerator == "cpu" else EVALUATE.devices
+ROWS = [f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned()]
+PROBES = [f"{SCORES}/probe/{name}.parquet" for name in EVALUATE.encoders_used if EVALUATE.probe.store]
+KEPT_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed in EVALUATE.kept_seeds]
+OTHER_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed not in EVALUATE.kept_seeds]
+STORE_RECORDS = {
+    "dw.zarr": f"{FOLDER}/dw.index.parquet",
+    "osm.zarr": f"{FOLDER}/osm.summary.txt",
+    "noldo_dw.zarr": f"{FOLDER}/noldo_dw.txt",
+    "noldo_osm.zarr": f"{FOLDER}/noldo_osm.txt",
+    "dfc2020.zarr": f"{FOLDER}/dfc2020.txt",
+    "eurosat.zarr": f"{FOLDER}/eurosat.txt",
+}
+FIGURE = [".csv", ".png", ".svg"]
+EVALUATED_RUNS = [
+    run
+    for run in dict.fromkeys(EVALUATE.encoders[name].run for name in EVALUATE.encoders_used)
+    if run in PRETRAIN.runs
+]
+COMPARED_RUNS = EVALUATED_RUNS if len(EVALUATED_RUNS) > 1 else []
+SELECTING_RUNS = [run for run in EVALUATED_RUNS if len(PRETRAIN.runs[run].modalities) > 1]
+KEPT_ROWS = [
+    f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned() if str(key.seed) in KEPT_SEEDS
+]
+
+
+def finished_store(store):
+    """The file that says that a store of tiles is complete."""
+    if Path(store).name != store:
+        return f"{store}/zarr.json"
+    return STORE_RECORDS.get(store, f"{FOLDER}/{store}/zarr.json")
+
+
+def encoder_file(name):
+    """The weights of an encoder that are a file: of a run, which makes them, or one of the user's."""
+    encoder = EVALUATE.encoders[name]
+    if encoder.run is None:
+        return [encoder.weights] if Path(encoder.weights).name != encoder.weights else []
+    if encoder.run not in PRETRAIN.runs:
+        raise WorkflowError(
+            f"evaluate.encoders.{name}.weights = {encoder.weights!r}: pretrain.runs has only "
+            f"{', '.join(PRETRAIN.runs)}"
+        )
+    return [f"{FOLDER}/runs/{encoder.run}/encoders/{encoder.modality}.safetensors"]
+
+
+def scores_folder(wildcards):
+    """Where the gathered scores lie."""
+    return SCORES
+
+
+def rows_folder(wildcards):
+    """The folder of the rows."""
+    return f"{SCORES}/rows"
+
+
+def runs_folder(wildcards):
+    """The folder of the pretraining runs."""
+    return f"{FOLDER}/runs"
+
+
+def tables_folder(wildcards):
+    """Where the tables lie."""
+    return TABLES
+
+
+def figures_folder(wildcards):
+    """Where the figures lie."""
+    return FIGURES
+
+
+def network_option(wildcards, output):
+    """Keep the trained network where the rule has an output for it."""
+    return [f"--network {file}" for file in output if file.endswith(".safetensors")]
+
+
+def evaluation_defining(wildcards):
+    """The settings that decide a row: when they change, its job runs again."""
+    return EVALUATE.defining(wildcards.task, wildcards.encoder)
+
+
+def encoders_of_runs(names):
+    """What a run has made when it has ended; its checkpoints lie beside."""
+    return [
+        f"{FOLDER}/runs/{run}/encoders/{modality}.safetensors"
+        for run in names
+        for modality in PRETRAIN.runs[run].modalities
+    ]
+
+
+def rows_of_task(wildcards):
+    """The rows of a task whose networks are kept."""
+    return [row for row in KEPT_ROWS if row.startswith(f"{SCORES}/rows/{wildcards.task}/")]
