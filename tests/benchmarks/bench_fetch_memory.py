@@ -1,6 +1,6 @@
 """Peak memory of one fetch worker on a full shard: under 500 MB, simulator not counted.
 
-The real command, the real client, 64 places of 264 pixels, 20 slots.
+The real command, the real client, 64 places of 264 pixels, 40 slots.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ import psutil
 import yaml
 
 LOCATIONS = 64
-SLOTS = 20
+SLOTS = 40
 LIMIT_MB = 500.0
 SETTINGS = {
     "name": "memory",

@@ -9,7 +9,7 @@ from pipeline.simulator.server import SimulatedEarthEngine
 from tests.benchmarks.bench_slots import most_in_flight
 
 SLOTS = 6
-"""Three jobs side by side may have four requests in flight each: more than there are slots."""
+"""Three jobs side by side may have six requests in flight each: more than there are slots."""
 
 
 @pytest.fixture

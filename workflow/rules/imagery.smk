@@ -9,9 +9,13 @@ JOBS_AT_ONCE = max(1, min(workflow.cores or 1, 4))
 PIXEL_SLOTS = max(1, SETTINGS.earthengine.slots // JOBS_AT_ONCE)
 SELECTION_SLOTS = max(1, SETTINGS.earthengine.selection_slots // JOBS_AT_ONCE)
 
-# A job may have twice its share in flight while others start or end; the jobs of one machine draw
-# from the same slots, so that together they never have more than there are.
-MOST_PIXEL_SLOTS = PIXEL_SLOTS if workflow.remote_exec else 2 * PIXEL_SLOTS
+# A job may take more than its share while others start or end, as far as its memory goes: the jobs
+# of one machine draw from the same slots, so together they never have more than there are.
+MOST_SLOTS_OF_A_JOB = 40
+ALL_SLOTS = SETTINGS.earthengine.slots
+MOST_PIXEL_SLOTS = (
+    PIXEL_SLOTS if workflow.remote_exec else max(PIXEL_SLOTS, min(ALL_SLOTS, MOST_SLOTS_OF_A_JOB))
+)
 
 
 rule select_scenes:
@@ -63,7 +67,7 @@ rule fetch_pixels:
         f"{FOLDER}/benchmarks/shards/{{shard}}.tsv"
     resources:
         ee_slots=PIXEL_SLOTS,
-        most_slots=min(MOST_PIXEL_SLOTS, SETTINGS.earthengine.slots),
+        most_slots=MOST_PIXEL_SLOTS,
         mem_mb=500,
     conda:
         "../../envs/build.yaml"

@@ -82,6 +82,8 @@ rule pair_tiles:
         arrays=update(DW_SHARD_FILES),
         # kept until replaced: a shard that is whole is not fetched again
         ledger=update(f"{FOLDER}/dw/shards/{{split}}/{{shard}}.parquet"),
+        # after a failure Snakemake puts the files back as if they were new; this one it does not
+        done=touch(f"{FOLDER}/dw/shards/{{split}}/.{{shard}}.done"),
     params:
         settings=SETTINGS_FILE,
         store=dw_folder,
@@ -110,6 +112,7 @@ rule finish_dw:
     input:
         # not named: Snakemake hashes a named list once for each of its files
         dw_shards(rules.pair_tiles.output.ledger),
+        dw_shards(rules.pair_tiles.output.done),
         *[dw_shards(pattern) for pattern in DW_SHARD_FILES],
         tiles=f"{FOLDER}/dw/tiles.parquet",
     output:
