@@ -84,7 +84,7 @@ def weight_file(entry: EncoderEntry, settings: WeightSettings, pause_s: float = 
     if entry.noncommercial and not settings.accept_noncommercial:
         raise PipelineError(
             f"the weights of {entry.name} must not be used commercially (licence {entry.licence}); "
-            "set accept_noncommercial: true if that is fine for your work"
+            "set evaluate.weights.accept_noncommercial: true if that is fine for your work"
         )
     local = settings.files.get(entry.name)
     if local is not None:
@@ -103,7 +103,8 @@ def weight_file(entry: EncoderEntry, settings: WeightSettings, pause_s: float = 
             download(entry.url, path, _checksum(entry), pause_s)
     except PipelineError as error:
         raise PipelineError(
-            f"{error}; without a network, name a local file under files: {entry.name}"
+            f"{error}; without a network, name a local file under "
+            f"evaluate.weights.files.{entry.name}"
         ) from None
     return path
 

@@ -367,7 +367,7 @@ def test_random_weights_take_any_bands_and_backbone_and_follow_the_seed():
             "scalemae",
             "s2",
             {},
-            "scalemae must not be used commercially.*accept_noncommercial: true",
+            "scalemae must not be used commercially.*evaluate.weights.accept_noncommercial: true",
         ),
         ("satmae_pp", "s2", {}, "must not be used commercially"),
         ("nowhere/s2.safetensors", "s2", {}, "does not exist"),
@@ -445,7 +445,9 @@ def test_another_checksum_is_refused_and_nothing_is_kept(server, tmp_path):
     (folder / "weights.pth").write_bytes(b"something else")
     settings = WeightSettings(folder=tmp_path / "kept")
     entry = replace(find_entry("moco", "s2"), url=f"{address}/weights.pth")
-    with pytest.raises(PipelineError, match=r"not sha256:df8b932e.*local file under files: moco"):
+    with pytest.raises(
+        PipelineError, match=r"not sha256:df8b932e.*local file under evaluate.weights.files.moco"
+    ):
         weight_file(entry, settings, pause_s=0)
     assert not (tmp_path / "kept" / "weights.pth").exists()
 
