@@ -147,17 +147,20 @@ def evaluate(plan: EvaluationPlan, keep_at: Path | None = None) -> ScoreRow | No
         facts["train_loss"] = train(
             fabric, prepared, inputs, train_tiles, plan.protocol, classes, workers
         )
-        counts_TCC = score_tiles(
-            prepared,
-            inputs,
-            test_tiles,
-            classes,
-            plan.task.test_batch_size,
-            fabric.device,
-            workers,
-            fabric.global_rank,
-            fabric.world_size,
-        )
+        # The bare network: the wrapper of many processes waits for all of them in every batch, and
+        # they need not have equally many.
+        with fabric.autocast():
+            counts_TCC = score_tiles(
+                network,
+                inputs,
+                test_tiles,
+                classes,
+                plan.task.test_batch_size,
+                fabric.device,
+                workers,
+                fabric.global_rank,
+                fabric.world_size,
+            )
         if not fabric.is_global_zero:
             return None
         facts |= {

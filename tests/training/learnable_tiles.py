@@ -22,7 +22,7 @@ from training.evaluate import EvaluationPlan
 SIZE = 46
 """No multiple of any stride."""
 
-TRAIN, TEST = 10, 7
+TRAIN, TEST = 10, 8
 EMPTY = 2
 """One test tile that was never filled."""
 

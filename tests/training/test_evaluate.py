@@ -1,10 +1,15 @@
 """Evaluations score what an independent computation scores, and change nothing they must not."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import yaml
 from torch import nn
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
@@ -19,6 +24,7 @@ from tests.training.learnable_tiles import (
     TEST,
     UNLABELLED,
     small_plan,
+    small_settings,
     tile,
     write_tile_store,
 )
@@ -126,6 +132,33 @@ def test_two_devices_score_every_tile_once(tiles, inputs, tmp_path):
     mp.spawn(score_on_rank, args=(2, tiles, str(tmp_path)), nprocs=2)
     for rank in range(2):
         assert torch.equal(torch.load(tmp_path / f"{rank}.pt"), alone)
+
+
+def test_the_command_trains_and_scores_on_two_devices(tiles, tmp_path):
+    """Seven tiles in batches of one: the devices do not have equally many."""
+    settings = small_settings(
+        epochs=1, devices=2, task={"store": str(tiles), "test_batch_size": 1, "head": "pspnet"}
+    )
+    values = {"evaluate": settings.model_dump(mode="json")}
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values))
+    command = [
+        *(sys.executable, "-m", "training.evaluate", "--settings", tmp_path / "settings.yaml"),
+        *("--task", "tiny", "--encoder", "random_s2", "--mode", "frozen", "--seed", "0"),
+        *("--output", tmp_path / "row.parquet"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stderr
+    row = read_row(tmp_path / "row.parquet")
+    labelled = [int((tile("test", sample)["label"] != 255).sum()) for sample in VALID]
+    assert row.counts_TCC.sum((1, 2)).tolist() == labelled and len(VALID) % 2 == 1
+    assert row.facts["encoder_depth"] == 3
+    command[command.index("tiny")] = "other"
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().endswith(
+        "there is no task 'other' in evaluate.tasks; known are tiny"
+    )
 
 
 @pytest.mark.parametrize("head", ["fpn", "pspnet", "deeplabv3plus"])
