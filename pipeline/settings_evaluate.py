@@ -40,7 +40,7 @@ class TaskSettings(Section):
 
     store: str = Field(
         "dw.zarr",
-        description="A tile store beside nol.zarr by its name, or (with a slash) a path to one"
+        description="A tile store beside nol.zarr by its name, or (with a slash) a path to one",
     )
     train_group: str = Field("train", description="Group of the store to train on")
     test_group: str = Field("test", description="Group of the store that is scored")
@@ -75,7 +75,7 @@ class EncoderSettings(Section):
         description=(
             "A name of training/encoders.csv, run:<name> for a run of pretrain.runs, or the path of"
             " a file"
-        )
+        ),
     )
     modality: Literal["s1", "s2"] = Field("s2", description="Sensor that the encoder sees")
     bands: int | None = Field(
