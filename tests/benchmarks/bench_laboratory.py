@@ -40,8 +40,6 @@ DATASET: dict[str, Any] = {
 PAPER_EPOCHS, PAPER_RAMP, PAPER_PATIENCE = 200, 80, 30
 """Schedules of the paper; ours take the same shares of the epochs."""
 
-DIAGNOSIS_SEEDS = 2
-
 PLAIN = {"enabled": False}
 
 ABLATION: dict[str, dict[str, Any]] = {
@@ -57,8 +55,9 @@ DIAGNOSES: dict[str, dict[str, Any]] = {
     "midF_true_labels": {"model": "mid", "selection": PLAIN},
     "midF_only_right": {"model": "mid", "selection": PLAIN},
     "midF_early_ramp": {"model": "mid", "selection": {"ramp_epochs": 1}},
+    "lateF_no_consistency": {"model": "late", "selection": PLAIN, "consistency_weight": 0.0},
 }
-"""What true labels would give, what perfect selection would, and selection from the start."""
+"""What true labels would give; perfect selection; selection from the start; no consistency."""
 
 NOISY = "nol"
 STORE_OF = {"midF_true_labels": "true_labels", "midF_only_right": "only_right"}
@@ -78,24 +77,26 @@ def main() -> None:
     """Build, train, tell."""
     options = parse_arguments()
     folder = options.folder.resolve()
-    started = time.monotonic()
     built = build_dataset(folder)
+    most_seeds = max(options.seeds, options.diagnosis_seeds)
     settings = {
         seed: write_settings(folder, seed, options.epochs, options.encoder)
-        for seed in range(options.seeds)
+        for seed in range(most_seeds)
     }
     seeds = {run: range(options.seeds) for run in ABLATION}
-    seeds |= {run: range(min(options.seeds, DIAGNOSIS_SEEDS)) for run in DIAGNOSES}
+    seeds |= {run: range(options.diagnosis_seeds) for run in DIAGNOSES}
     queue = [
         Training(run, seed, built / f"{STORE_OF.get(run, NOISY)}.zarr")
-        for seed in range(options.seeds)
+        for seed in range(most_seeds)
         for run in seeds
         if seed in seeds[run]
     ]
-    with ThreadPoolExecutor(options.processes) as pool:
-        list(pool.map(lambda training: train(training, settings[training.seed], folder), queue))
-    laboratory = Laboratory(folder, built / f"{NOISY}.zarr", built / "truth.zarr", seeds)
-    report = write_report(laboratory, minutes=(time.monotonic() - started) / 60)
+    if not options.report_only:
+        with ThreadPoolExecutor(options.processes) as pool:
+            list(pool.map(lambda training: train(training, settings[training.seed], folder), queue))
+    finished = {run: [s for s in seeds[run] if is_finished(folder, run, s)] for run in seeds}
+    laboratory = Laboratory(folder, built / f"{NOISY}.zarr", built / "truth.zarr", finished)
+    report = write_report(laboratory)
     print(report)
     if options.page is not None:
         insert_into_page(options.page, report)
@@ -108,6 +109,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--encoder", default="tu-mobilenetv3_small_050", help="small: it is a CPU")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--diagnosis-seeds", type=int, default=1)
+    parser.add_argument("--report-only", action="store_true", help="tell what is finished by now")
     parser.add_argument("--page", type=Path, help="document whose tables are replaced")
     return parser.parse_args()
 
@@ -164,6 +167,11 @@ def train(training: Training, settings: Path, folder: Path) -> None:
     run_quietly(command, output / "pretrain.log")
     seconds = time.monotonic() - started
     print(f"{training.run}, seed {training.seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def is_finished(folder: Path, run: str, seed: int) -> bool:
+    """Encoders are the last that a run writes."""
+    return any((folder / "runs" / f"{run}-{seed}" / "encoders").glob("*.safetensors"))
 
 
 def run_quietly(command: list[str], log: Path) -> None:

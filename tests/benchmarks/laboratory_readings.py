@@ -15,7 +15,7 @@ from training.preflight import contracts_of
 from training.run_checkpoints import read_training_state
 from training.run_plan import RunPlan
 from training.samples import NUM_CLASSES, NolDataset
-from training.selection import cross_modal_enhancement, label_confidence
+from training.selection import cross_modal_enhancement, label_confidence, segmentation_weights
 from training.tally import SeparationTally
 
 SPLITS = ("train", "validation")
@@ -30,15 +30,15 @@ class Reading:
         modality: "s1" or "s2".
         follows_label: Share of the wrongly labelled pixels that are predicted as labelled.
         finds_truth: Share of them that are predicted as they are.
-        confidence_auroc: How well the confidence in the label (Eq. 8, for two modalities enhanced
-            by Eq. 10) tells right labels from wrong ones, before any threshold.
+        auroc: How well numbers tell right labels from wrong ones, over the pixels of all labels;
+            by what the number is, see `_candidates`.
     """
 
     split: str
     modality: Modality
     follows_label: float
     finds_truth: float
-    confidence_auroc: float
+    auroc: dict[str, float]
 
 
 def read_trained_run(plan: RunPlan) -> list[Reading]:
@@ -53,25 +53,43 @@ def read_trained_run(plan: RunPlan) -> list[Reading]:
 def _read_split(task: CromssTask, plan: RunPlan, split: str) -> list[Reading]:
     modalities = plan.run.modalities
     counts = {modality: torch.zeros(3, dtype=torch.float64) for modality in modalities}
-    separation = {m: SeparationTally(NUM_CLASSES, torch.device("cpu")) for m in modalities}
+    tallies: dict[tuple[Modality, str], SeparationTally] = {}
     for batch in _batches(task, plan, split):
         with torch.no_grad():
             logits = logits_by_modality(task.net, batch.images)
-        confidence = _confidence(logits, batch.labels_BHW)
-        for modality in modalities:
+        assert batch.truth_BHW is not None
+        for modality, confidence_BHW in _confidence(logits, batch.labels_BHW).items():
             counts[modality] += _count_wrong(logits[modality], batch)
-            assert batch.truth_BHW is not None
-            separation[modality].add(confidence[modality], batch.labels_BHW, batch.truth_BHW)
+            numbers = _candidates(confidence_BHW, batch.labels_BHW, plan.run.selection.ratio)
+            for name, values_BHW in numbers.items():
+                tally = tallies.setdefault(
+                    (modality, name), SeparationTally(NUM_CLASSES, values_BHW.device)
+                )
+                tally.add(values_BHW, batch.labels_BHW, batch.truth_BHW)
     return [
         Reading(
             split,
             modality,
             follows_label=float(counts[modality][1] / counts[modality][0]),
             finds_truth=float(counts[modality][2] / counts[modality][0]),
-            confidence_auroc=separation[modality].areas()[0],
+            auroc={n: tally.areas()[0] for (m, n), tally in tallies.items() if m == modality},
         )
         for modality in modalities
     ]
+
+
+def _candidates(confidence_BHW: Tensor, labels_BHW: Tensor, ratio: float) -> dict[str, Tensor]:
+    """Numbers that could tell right labels from wrong ones.
+
+    The confidence in the label (Eq. 8, for two modalities enhanced by Eq. 10); the weights made of
+    it with a threshold for every label (Eq. 11); and with one threshold for all labels together.
+    """
+    joint_BHW = torch.where(labels_BHW == UNLABELLED, UNLABELLED, 0).to(labels_BHW.dtype)
+    return {
+        "confidence": confidence_BHW,
+        "weights": segmentation_weights(confidence_BHW, labels_BHW, ratio, NUM_CLASSES),
+        "joint": segmentation_weights(confidence_BHW, joint_BHW, ratio, 1),
+    }
 
 
 def _batches(task: CromssTask, plan: RunPlan, split: str) -> Iterator[NetworkBatch]:

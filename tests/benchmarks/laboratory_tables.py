@@ -2,6 +2,7 @@
 
 import datetime as dt
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from pipeline.atomic_file import write_atomically
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.provenance import code_version
 from pipeline.settings import load_settings
+from pipeline.store.reader import open_store
 from tests.benchmarks.laboratory_readings import SPLITS, Reading, read_trained_run
 from training.metric_table import ALL
 from training.run_plan import RunPlan, plan_run
+from training.samples import NUM_CLASSES
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
@@ -39,13 +42,13 @@ class Laboratory:
         folder: Of the runs and their settings.
         store: With noisy labels.
         truth: Behind them.
-        seeds: Under which the runs were trained, by run.
+        seeds: Under which each run has been trained.
     """
 
     folder: Path
     store: Path
     truth: Path
-    seeds: dict[str, range]
+    seeds: dict[str, list[int]]
 
     def plan(self, run: str, seed: int) -> RunPlan:
         """The plan of a run, on the noisy labels whatever it was trained on."""
@@ -65,11 +68,13 @@ class Laboratory:
         return pd.concat(frames, ignore_index=True)
 
 
-def write_report(laboratory: Laboratory, minutes: float) -> str:
+def write_report(laboratory: Laboratory) -> str:
     """All tables, also written to ``laboratory.md`` in the folder."""
     metrics = laboratory.metrics()
     parts = [
-        _circumstances(laboratory, metrics, minutes),
+        _circumstances(laboratory),
+        "### The noisy labels\n",
+        _label_quality(laboratory),
         "### Scores against the truth\n",
         _scores(metrics, laboratory.seeds),
         "### Selection against none\n",
@@ -91,16 +96,15 @@ def insert_into_page(page: Path, report: str) -> None:
     write_atomically(page, f"{before}{BEGIN}\n\n{report}\n{END}{after}".encode())
 
 
-def _circumstances(laboratory: Laboratory, metrics: pd.DataFrame, minutes: float) -> str:
+def _circumstances(laboratory: Laboratory) -> str:
     plan = laboratory.plan("midF", 0)
     run = plan.run
     lines = [
         f"{dt.date.today().isoformat()}, {_processor()}, torch {torch.__version__}, "
-        f"code {code_version()}; this call of the command took {minutes:.0f} minutes.",
+        f"code {code_version()}.",
         f"{run.encoder}, {run.epochs} epochs, batch {run.batch_size}, crop {run.crop}, Adam "
         f"{run.learning_rate:g}, ramp {run.selection.ramp_epochs} epochs, ratio "
         f"{run.selection.ratio:g}, patience {run.plateau_patience}, {plan.settings.precision}.",
-        _label_quality(laboratory),
     ]
     return "\n".join(f"- {line}" for line in lines) + "\n"
 
@@ -116,24 +120,28 @@ def _processor() -> str:
 
 
 def _label_quality(laboratory: Laboratory) -> str:
-    split = zarr.open_array(laboratory.store / "split", mode="r")[:]
-    valid = zarr.open_array(laboratory.store / "valid", mode="r")[:].astype(bool)
-    noisy = zarr.open_array(laboratory.store / "label", mode="r")[:]
+    """How often each noisy label occurs, and how often it is right, by split."""
+    store = open_store(laboratory.store)
+    noisy, valid, split = (store[name].to_numpy() for name in ("label", "valid", "split"))
     true = zarr.open_array(laboratory.truth / "label", mode="r")[:]
-    texts = []
+    header, columns = ["label"], [[row.name for row in load_legend("dynamic_world")] + [ALL]]
     for name in SPLITS:
-        chosen = valid & (np.asarray(split).astype(str) == name)
-        labelled = noisy[chosen] != UNLABELLED
-        right = (noisy[chosen] == true[chosen])[labelled].mean()
-        common = np.bincount(true[chosen].ravel(), minlength=9)[:9].max() / true[chosen].size
-        texts.append(
-            f"{name}: {chosen.sum()} locations, {100 * right:.1f} % of the labels right, most "
-            f"frequent true class {100 * common:.1f} % of the pixels"
-        )
-    return "; ".join(texts) + "."
+        chosen = valid & (split == name)
+        labels, truth = noisy[chosen].astype(int), true[chosen]
+        labelled = labels != UNLABELLED
+        given = np.bincount(labels[labelled], minlength=NUM_CLASSES)
+        right = np.bincount(labels[labelled & (labels == truth)], minlength=NUM_CLASSES)
+        header += [f"{name} ({chosen.sum()} locations): share, %", "right, %"]
+        columns.append([*_percent(given / given.sum()), ""])
+        columns.append([*_percent(right / given), *_percent([right.sum() / given.sum()])])
+    return _table(header, [list(row) for row in zip(*columns, strict=True)])
 
 
-def _scores(metrics: pd.DataFrame, seeds: dict[str, range]) -> str:
+def _percent(shares: Iterable[float]) -> list[str]:
+    return [f"{100 * share:.1f}" for share in shares]
+
+
+def _scores(metrics: pd.DataFrame, seeds: dict[str, list[int]]) -> str:
     """Clean OA and mIoU, and mIoU against the noisy labels, of every run and modality."""
     rows = []
     for run in seeds:
@@ -181,14 +189,21 @@ def _separation(metrics: pd.DataFrame, run: str, modality: str) -> str:
     """AUROC of the segmentation weights by class and epoch, mean ± std over seeds."""
     chosen = _where(metrics, {"run": run, "modality": modality, "metric": AUROC})
     epochs = np.unique(np.linspace(0, metrics["epoch"].max(), SHOWN_EPOCHS).round().astype(int))
-    rows = []
-    for name in (ALL, *(row.name for row in load_legend("dynamic_world"))):
-        of_class = chosen[chosen["class"] == name]
-        cells = [
-            _mean_and_spread(of_class.loc[of_class["epoch"] == epoch, "value"], digits=2)
-            for epoch in epochs
+    each_class = chosen[chosen["class"] != ALL]
+    averaged = each_class.groupby(["seed", "epoch"], as_index=False)["value"].mean()
+    by_label = {ALL: chosen[chosen["class"] == ALL], "mean over labels": averaged}
+    for row in load_legend("dynamic_world"):
+        by_label[row.name] = chosen[chosen["class"] == row.name]
+    rows = [
+        [
+            name,
+            *(
+                _mean_and_spread(figures.loc[figures["epoch"] == epoch, "value"], digits=2)
+                for epoch in epochs
+            ),
         ]
-        rows.append([name, *cells])
+        for name, figures in by_label.items()
+    ]
     header = [f"`{run}`, {modality.upper()}", *(f"epoch {epoch + 1}" for epoch in epochs)]
     return _table(header, rows)
 
@@ -204,15 +219,18 @@ def _wrong_labels(laboratory: Laboratory) -> str:
                 if here:
                     rows.append([f"`{run}`", modality.upper(), split, *_reading_cells(here)])
     header = ["run", "modality", "samples", "repeats the wrong label, %", "says the truth, %"]
-    return _table([*header, "AUROC of the confidence"], rows)
+    header += [f"AUROC of {name}" for name in ("the confidence", "weights", "joint weights")]
+    return _table(header, rows)
 
 
 def _reading_cells(readings: list[Reading]) -> list[str]:
-    return [
+    cells = [
         _mean_and_spread(pd.Series([100 * r.follows_label for r in readings])),
         _mean_and_spread(pd.Series([100 * r.finds_truth for r in readings])),
-        _mean_and_spread(pd.Series([r.confidence_auroc for r in readings]), digits=2),
     ]
+    for name in ("confidence", "weights", "joint"):
+        cells.append(_mean_and_spread(pd.Series([r.auroc[name] for r in readings]), digits=2))
+    return cells
 
 
 def _where(metrics: pd.DataFrame, wanted: dict[str, str]) -> pd.DataFrame:
