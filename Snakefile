@@ -22,6 +22,9 @@ include: "workflow/rules/label_files.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/importers.smk"
 include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/evaluation_files.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/evaluate.smk"
 
 
 localrules:
@@ -44,7 +47,7 @@ rule list_targets:
     conda:
         "envs/build.yaml"
     shell:
-        "printf '%s\n' {params.targets:q}"
+        "printf '%s\n' {params.targets:q} | tee {log}"
 
 
 rule build_noldo:

@@ -81,8 +81,8 @@ class SeasonRecord:
         dw_id: Dynamic World system:index; empty if none.
         s2_time: Sensing start, UTC milliseconds since 1970; 0 if none.
         s1_time: The same of Sentinel-1.
-        cloud_cover: CLOUDY_PIXEL_PERCENTAGE of the Sentinel-2 scene; None if none, because NaN is not
-            equal to itself and rows are compared.
+        cloud_cover: CLOUDY_PIXEL_PERCENTAGE of the Sentinel-2 scene; None if none, because rows
+            are compared and NaN is not equal to itself.
         mgrs_tile: Sentinel-2 tile, e.g. ``33UUP``.
         processing_baseline: Of the Sentinel-2 scene, e.g. ``02.09``.
         s1_orbit_pass: ``ASCENDING`` or ``DESCENDING``.

@@ -12,7 +12,8 @@ from rich.table import Table
 from pipeline.errors import run_step
 from pipeline.ledger import Status
 from pipeline.locations.table import location_count
-from pipeline.settings import SEASONS, Settings, load_settings
+from pipeline.settings import Settings, load_settings
+from pipeline.settings_dataset import SEASONS
 
 PAPER_KEPT_SHARE = 103_793 / 251_079
 """Locations kept in the paper (section III-A)."""

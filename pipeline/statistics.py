@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
-from pipeline.settings import SEASONS
+from pipeline.settings_dataset import SEASONS
 from pipeline.store.create import read_attributes, replace_attributes
 from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, PixelArray
 from pipeline.store.shard_reader import open_chunks

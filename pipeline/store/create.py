@@ -14,7 +14,8 @@ from zarr.storage import MemoryStore
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.settings import SEASONS, Settings, load_settings
+from pipeline.settings import Settings, load_settings
+from pipeline.settings_dataset import SEASONS
 from pipeline.store.description import group_attributes
 from pipeline.store.layout import (
     NATIVE_LAYOUT,

@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 from zarr.storage import MemoryStore
 
-from pipeline.settings import SEASONS
+from pipeline.settings_dataset import SEASONS
 from pipeline.store.layout import RECORDS_PER_CHUNK, RecordArray
 
 ROOT_DOCUMENT = "zarr.json"

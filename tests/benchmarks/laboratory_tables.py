@@ -142,7 +142,7 @@ def _percent(shares: Iterable[float]) -> list[str]:
 
 
 def _scores(metrics: pd.DataFrame, seeds: dict[str, list[int]]) -> str:
-    """Clean OA and mIoU, and mIoU against the noisy labels, of every run and modality."""
+    """Clean OA and mIoU of every run and modality, and mIoU against the labels of its own store."""
     rows = []
     for run in seeds:
         for modality in ("s1", "s2"):
@@ -152,7 +152,7 @@ def _scores(metrics: pd.DataFrame, seeds: dict[str, list[int]]) -> str:
             ]
             if any(cells):
                 rows.append([f"`{run}`", modality.upper(), str(len(seeds[run])), *cells])
-    return _table(["run", "modality", "seeds", "clean OA", "clean mIoU", "noisy mIoU"], rows)
+    return _table(["run", "modality", "seeds", "clean OA", "clean mIoU", "own mIoU"], rows)
 
 
 def _differences(metrics: pd.DataFrame) -> str:

@@ -10,7 +10,8 @@ import yaml
 import zarr
 
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings import SEASONS, Settings, validate_settings
+from pipeline.settings import Settings, validate_settings
+from pipeline.settings_dataset import SEASONS
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
 from pipeline.store.shards import write_shard

@@ -43,7 +43,7 @@ def with_granted_slots(settings):
 def described_targets():
     """The rules a person asks for, those with a docstring, and what each makes."""
     described = [rule for rule in workflow.rules if rule.docstring]
-    return [f"{rule.name:<20} {rule.docstring}" for rule in described]
+    return [f"{rule.name:<22} {rule.docstring}" for rule in described]
 
 
 def defining(*sections):
