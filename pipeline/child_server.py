@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from pipeline.errors import PipelineError
 
-_START_S = 60.0
+_START_S = 120.0
 _STOP_S = 5.0
 
 
@@ -49,6 +49,6 @@ def _announced_url(process: "subprocess.Popen[str]", command: Sequence[str]) -> 
         return str(json.loads(line)["url"])
     except (ValueError, KeyError, TypeError):
         raise PipelineError(
-            "a server of the simulated Earth did not start; its own message stands above, or run "
+            "the simulated Earth did not start; its own message stands above, or run "
             f"`{shlex.join(command)}` to see it"
         ) from None

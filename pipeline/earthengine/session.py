@@ -1,11 +1,8 @@
 """Opens and closes the one Earth Engine session of a process, real or simulated."""
 
-import json
 import logging
 import os
-import select
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +12,7 @@ from typing import Any, Literal
 import ee
 import tenacity
 
+from pipeline.child_server import child_server
 from pipeline.earthengine.budget import Budget, Usage
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.credentials import anonymous_credentials, google_credentials, is_loopback
@@ -50,8 +48,6 @@ _CATALOGUE_HOST = "storage.googleapis.com"
 """`ee.Initialize` reads a list of deprecated assets there, whatever URL it is given."""
 
 _CATALOGUE_TIMEOUT_S = 10.0
-_SIMULATOR_START_S = 120.0
-_SIMULATOR_STOP_S = 10.0
 
 _log = logging.getLogger(__name__)
 _session_open = threading.Lock()
@@ -114,7 +110,7 @@ def _access(settings: Settings, endpoint: Endpoint, stack: ExitStack) -> tuple[s
             )
         return _GOOGLE_URLS[endpoint], project, google_credentials(settings.earthengine)
     if service == "simulated":
-        service = stack.enter_context(_simulated_earth(settings.simulator))
+        service = stack.enter_context(child_server(_simulator_command(settings.simulator)))
     return service, project or _SIMULATED_PROJECT, anonymous_credentials(service)
 
 
@@ -181,28 +177,6 @@ def _guarded_catalogue(loopback: bool) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def _simulated_earth(simulator: SimulatorSettings) -> Iterator[str]:
-    """Run the simulated Earth as a child process that ends with us, however we end."""
-    command = _simulator_command(simulator)
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for us; the open requests still want their answers
-    )
-    try:
-        yield _simulator_url(process)
-    finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=_SIMULATOR_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-
-
 def _simulator_command(simulator: SimulatorSettings) -> list[str]:
     command = [sys.executable, "-m", "pipeline.simulator", "--port", "0", "--exit-with-parent"]
     command += ["--seed", str(simulator.seed)]
@@ -213,20 +187,6 @@ def _simulator_command(simulator: SimulatorSettings) -> list[str]:
     if simulator.latency_s:
         command += ["--latency", str(simulator.latency_s)]
     return command
-
-
-def _simulator_url(process: "subprocess.Popen[str]") -> str:
-    """The address that the child prints once it listens, as one line ``{"url": ...}``."""
-    assert process.stdout is not None  # noqa: S101 - opened with a pipe
-    ready, _, _ = select.select([process.stdout], [], [], _SIMULATOR_START_S)
-    line = process.stdout.readline() if ready else ""
-    try:
-        return str(json.loads(line)["url"])
-    except (ValueError, KeyError, TypeError):
-        raise PipelineError(
-            "the simulated Earth did not start; its own message stands above, or run "
-            "`python -m pipeline.simulator --port 0` to see it"
-        ) from None
 
 
 def _traffic(transport: PooledTransport) -> Usage:
