@@ -72,6 +72,7 @@ def _create(path: Path, noisy: xr.Dataset) -> "zarr.Array[zarr.core.metadata.Arr
         path,
         zarr_format=3,
         attributes={
+            "layout": "noldo-truth-1",
             "title": "SIMULATED true land cover behind the noisy labels",
             "simulated": True,
             "dataset_hash": noisy.attrs["dataset_hash"],

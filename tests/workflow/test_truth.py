@@ -3,11 +3,13 @@
 import numpy as np
 import xarray as xr
 
+from pipeline.store.reader import open_store
+
 
 def test_truth_lies_beside_the_noisy_labels(finished):
     assert "noisy labels are true" in finished.build("truth")
     noisy = xr.open_zarr(finished.store, mask_and_scale=False)
-    true = xr.open_zarr(finished.folder / "truth.zarr", mask_and_scale=False)
+    true = open_store(finished.folder / "truth.zarr")
     assert true["label"].shape == noisy["label"].shape
     valid = noisy["valid"].values
     assert (true["label"].values[~valid] == 255).all()
