@@ -1,0 +1,1 @@
+"""Re-checks a store of any kind and lists what is wrong: ``python -m pipeline.verify <store>``."""
