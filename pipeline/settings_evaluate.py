@@ -98,14 +98,20 @@ class EncoderSettings(Section):
 
 
 class ProbeSettings(Section):
-    """Linear probe and nearest neighbours on tiles with one class each, such as EuroSAT."""
+    """Linear probe and nearest neighbours on whole tiles, such as those of EuroSAT."""
 
     store: str | None = Field(
         None, description="A tile store as in `tasks`, such as eurosat.zarr; null: no probe"
     )
     train_group: str = Field("train", description="Group of the store to fit on")
     test_group: str = Field("test", description="Group of the store that is scored")
-    label: str = Field("scene_class", description="Record of the store with the class of each tile")
+    label: str = Field(
+        "scene_class",
+        description=(
+            "Record of the store with the class of each tile, or its array of labels, whose most"
+            " frequent class then stands for the tile"
+        ),
+    )
     neighbours: int = Field(5, ge=1, description="Tiles that vote in the kNN classifier")
     penalty: float = Field(
         1e-3, ge=0, description="L2 penalty of the linear probe, on standardised features"

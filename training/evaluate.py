@@ -30,7 +30,7 @@ from pipeline.settings_evaluate import (
 )
 from pipeline.store.create import read_attributes
 from training.finetune import Protocol, score_tiles, train
-from training.gpus import gpus_of_this_run
+from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
 from training.heads import Segmenter, build_segmenter, freeze
 from training.inputs import InputContract
 from training.samples import TileDataset
@@ -76,8 +76,7 @@ class EvaluationPlan:
     @property
     def on_gpu(self) -> bool:
         """Whether the evaluation uses GPUs."""
-        asked = self.settings.accelerator
-        return asked == "gpu" or (asked == "auto" and torch.cuda.is_available())
+        return takes_gpus(self.settings.accelerator)
 
     @property
     def protocol(self) -> Protocol:
@@ -135,7 +134,7 @@ def evaluate(plan: EvaluationPlan, keep_at: Path | None = None) -> ScoreRow | No
     """
     started = time.monotonic()
     devices = plan.settings.devices
-    with gpus_of_this_run(devices if plan.on_gpu else 0, torch.cuda.device_count()):
+    with gpus_of_this_run(devices if plan.on_gpu else 0, installed_gpus()):
         fabric = _launched_fabric(plan)
         L.seed_everything(plan.key.seed, verbose=False)
         network, contract = build_network(plan)

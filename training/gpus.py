@@ -38,6 +38,22 @@ def visible_gpus(environment: Mapping[str, str], installed: int) -> list[str]:
     return [name.strip() for name in allowed.split(",") if name.strip()]
 
 
+def takes_gpus(accelerator: str) -> bool:
+    """Whether a run uses GPUs.
+
+    Asking CUDA itself would fix which GPUs this process sees, before it has reserved some.
+
+    Args:
+        accelerator: As in the settings: ``cpu``, ``gpu``, or ``auto``, a GPU where there is one.
+    """
+    if accelerator == "auto":
+        # The workflow imports this module, and torch would cost it seconds.
+        import torch
+
+        return torch.version.cuda is not None and bool(visible_gpus(os.environ, installed_gpus()))
+    return accelerator == "gpu"
+
+
 @contextmanager
 def reserved_gpus(
     wanted: int, visible: list[str], folder: Path, patience_s: float = float("inf")
@@ -56,7 +72,7 @@ def reserved_gpus(
     if wanted > len(visible):
         raise PipelineError(
             f"{wanted} GPUs were asked for and {len(visible)} are visible; "
-            "lower pretrain.devices or set pretrain.accelerator to cpu"
+            "lower `devices` in the settings or set `accelerator` to cpu"
         )
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience_s

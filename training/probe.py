@@ -24,7 +24,7 @@ from pipeline.settings import Settings, load_settings, short_hash
 from pipeline.settings_evaluate import ProbeSettings
 from pipeline.store.create import read_attributes
 from training.features import pooled_features
-from training.gpus import gpus_of_this_run
+from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
 from training.scene_tiles import SceneTiles
 from training.score_rows import METRICS, scores_of
 from training.task_tiles import task_store
@@ -197,9 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="rows (Parquet)")
     options = parser.parse_args(arguments)
     settings = load_settings(options.settings)
-    asked = settings.evaluate.accelerator
-    on_gpu = asked == "gpu" or (asked == "auto" and torch.cuda.is_available())
-    with gpus_of_this_run(1 if on_gpu else 0, torch.cuda.device_count()):
+    on_gpu = takes_gpus(settings.evaluate.accelerator)
+    with gpus_of_this_run(1 if on_gpu else 0, installed_gpus()):
         device = torch.device("cuda" if on_gpu else "cpu")
         rows = probe(settings, options.encoder, options.seed, device)
     content = io.BytesIO()

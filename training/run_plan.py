@@ -1,15 +1,12 @@
 """What a run of pretraining is made of, decided and checked before it starts."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipeline.errors import PipelineError
 from pipeline.settings_pretrain import PretrainRun, PretrainSettings
-from training.gpus import installed_gpus, visible_gpus
+from training.gpus import takes_gpus
 from training.preflight import require_land_cover, require_truth, usable_attributes
 
 
@@ -42,14 +39,8 @@ class RunPlan:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the run uses GPUs.
-
-        Asking CUDA itself would fix which GPUs this process sees, before it has reserved some.
-        """
-        if self.settings.accelerator == "auto":
-            visible = visible_gpus(os.environ, installed_gpus())
-            return torch.version.cuda is not None and bool(visible)
-        return self.settings.accelerator == "gpu"
+        """Whether the run uses GPUs."""
+        return takes_gpus(self.settings.accelerator)
 
     @property
     def checkpoints(self) -> Path:

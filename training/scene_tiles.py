@@ -1,4 +1,8 @@
-"""Tiles with one class each, such as those of EuroSAT: imagery and the record of the class."""
+"""Tiles with one class each: imagery, and the class of the whole tile.
+
+Stores of scenes such as EuroSAT keep a record of the class; elsewhere the class that covers most of
+a tile's labels stands for it.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,7 +30,7 @@ class SceneTiles:
         store: Folder of a tile store.
         group: Its group.
         modality: Whose imagery to read.
-        record: Record with the class of each tile.
+        record: Record with the class of each tile, or the labels of its pixels.
 
     Attributes:
         labels_N: int64 class of each tile.
@@ -41,7 +46,7 @@ class SceneTiles:
             if found is None or not (store / group / name).is_dir():
                 raise PipelineError(f"{store} has no {name} in its group {group!r}; import it")
         kept = valid_tiles(store, group)
-        labels = open_store(store, group=group)[record].to_numpy()[kept]
+        labels = _one_class_each(open_store(store, group=group)[record], kept)
         labelled = np.isfinite(labels) & (labels != UNLABELLED)
         if not labelled.any():
             raise PipelineError(f"no tile of the group {group!r} of {store} has a {record}")
@@ -65,3 +70,16 @@ class SceneTiles:
             for row, sample in enumerate(samples):
                 self._reader.read_into(batch[row], int(sample), 0)
             yield {self._array: torch.from_numpy(batch)}
+
+
+def _one_class_each(labels: xr.DataArray, samples: NDArray[np.int64]) -> NDArray[Any]:
+    """Class of each tile; where every pixel has one, the most frequent, the first of equals."""
+    if labels.ndim == 1:
+        return labels.to_numpy()[samples]
+    classes = np.full(len(samples), UNLABELLED, np.int64)
+    for row, sample in enumerate(samples):
+        pixels = labels[sample].to_numpy()
+        counts = np.bincount(pixels[pixels != UNLABELLED].astype(np.int64).ravel(), minlength=1)
+        if counts.any():
+            classes[row] = counts.argmax()
+    return classes

@@ -124,7 +124,7 @@ def test_unknown_encoder(store, tmp_path):
 
 def test_more_gpus_than_there_are(store, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    message = "2 GPUs were asked for and 1 are visible; lower pretrain.devices"
+    message = "2 GPUs were asked for and 1 are visible; lower `devices`"
     refused(store, tmp_path, message, accelerator="gpu", devices=2)
 
 

@@ -9,6 +9,7 @@ from pipeline.settings_evaluate import ProbeSettings
 from pipeline.store.layout import RecordArray
 from pipeline.store.tile_layout import TILE_RECORDS, TileGroup, reflectance_array
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
+from tests.training.learnable_tiles import EMPTY, UNLABELLED, tile, write_tile_store
 from training.features import pooled_features, stage_features
 from training.inputs import InputContract
 from training.probe import linear_probe, nearest_neighbours, probe_rows
@@ -135,3 +136,14 @@ def test_every_stage_is_described(tmp_path):
 def test_a_store_without_classes_is_refused(tmp_path):
     with pytest.raises(PipelineError, match="has no other in its group"):
         SceneTiles(scene_store(tmp_path / "scenes.zarr"), "train", "s2", "other")
+
+
+def test_the_class_of_most_pixels_stands_for_a_tile_without_one(tmp_path):
+    store = write_tile_store(tmp_path / "tiles.zarr")
+    tiles = SceneTiles(store, "test", "s1", "label")
+    assert not {EMPTY, UNLABELLED} & set(tiles.samples.tolist())
+    for sample, found in zip(tiles.samples, tiles.labels_N, strict=True):
+        label = tile("test", int(sample))["label"]
+        shares = [(label == number).sum() for number in range(9)]
+        assert shares[found] == max(shares)
+    assert len(tiles.classes) == 9

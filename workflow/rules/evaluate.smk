@@ -43,7 +43,7 @@ for SEEDS, KEEPS in ((KEPT_SEEDS, True), (OTHER_SEEDS, False)):
             f"{FOLDER}/logs/evaluate/{{task}}/{{encoder}}/{{mode}}_{{fraction}}_{{seed}}.log",
         benchmark:
             f"{FOLDER}/benchmarks/evaluate/{{task}}/{{encoder}}/{{mode}}_{{fraction}}_{{seed}}.tsv"
-        threads: EVALUATE.devices * (EVALUATE.workers + 1)
+        threads: evaluation_threads
         resources:
             gpu=EVALUATION_GPUS,
             mem_mb=6000 * EVALUATE.devices,
@@ -139,7 +139,7 @@ rule ablation_table:
         multiext(f"{TABLES}/ablation", ".md", ".tex", ".html"),
     params:
         table=lambda wildcards, output: Path(output[0]).with_suffix(""),
-        encoders=EVALUATE.ablation,
+        encoders=ABLATION or EVALUATE.ablation,
     message:
         "Writing the table of the ablation"
     log:
@@ -184,6 +184,7 @@ rule tables:
     input:
         ROWS,
         *rules.task_tables.output,
+        rules.ablation_table.output if ABLATION else [],
         *rules.analysis.input,
     params:
         tables=tables_folder,

@@ -24,7 +24,12 @@ EVALUATED_RUNS = [
     if run in PRETRAIN.runs
 ]
 COMPARED_RUNS = EVALUATED_RUNS if len(EVALUATED_RUNS) > 1 else []
-SELECTING_RUNS = [run for run in EVALUATED_RUNS if len(PRETRAIN.runs[run].modalities) > 1]
+SELECTING_RUNS = [
+    run
+    for run in EVALUATED_RUNS
+    if len(PRETRAIN.runs[run].modalities) > 1 and PRETRAIN.runs[run].selection.enabled
+]
+ABLATION = [name for name in EVALUATE.ablation if name in EVALUATE.encoders_used]
 KEPT_ROWS = [
     f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned() if str(key.seed) in KEPT_SEEDS
 ]
@@ -73,6 +78,15 @@ def tables_folder(wildcards):
 def figures_folder(wildcards):
     """Where the figures lie."""
     return FIGURES
+
+
+def evaluation_threads(wildcards):
+    """Cores of an evaluation, but never so many that a GPU stays idle for want of cores."""
+    threads = EVALUATE.devices * (EVALUATE.workers + 1)
+    gpus = workflow.global_resources.get("gpu")
+    if not EVALUATION_GPUS or gpus is None or not gpus.value or not workflow.cores:
+        return threads
+    return max(1, min(threads, workflow.cores * EVALUATE.devices // gpus.value))
 
 
 def network_option(wildcards, output):
