@@ -46,7 +46,8 @@ class SimulatedEarthEngine:
     Args:
         archive: The scenes it serves.
         port: TCP port on the loopback interface; 0 = any free one.
-        latency_s: Seconds that every request to a project waits before it is answered.
+        latency_s: Seconds from the arrival of a request to a project to the first byte of its
+            answer; the computing is done within them, as far as it fits.
         max_concurrent: Requests in flight above which it answers 429.
         faults: Declared faults.
         restricted: Mark every answer as of a project beyond its monthly quota.
@@ -160,6 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = request_kind(self.path)
         self._record, in_flight = owner.notes.begin(self.command, self.path, kind)
         self._open = True
+        self._due = 0.0
         try:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self._record.bytes_in = len(body)
@@ -170,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(_too_many_requests(), ())
                 return
             if kind in WORK:
-                time.sleep(owner.latency_s)
+                self._due = time.monotonic() + owner.latency_s
             self._answer_or_fail(body, fault)
         finally:
             self._close_record()
@@ -266,6 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _begin(self, status: int, content_type: str, headers: tuple[tuple[str, str], ...]) -> None:
+        self._await_due()
         self._record.status = status
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -274,10 +277,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _reset(self) -> None:
+        self._await_due()
         self._close_record()
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT_ON_CLOSE)
         self.connection.close()
+
+    def _await_due(self) -> None:
+        """Hold the answer back until its latency is over."""
+        time.sleep(max(0.0, self._due - time.monotonic()))
 
     def _close_record(self) -> None:
         if self._open:
