@@ -17,6 +17,7 @@ from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.errors import PipelineError
 from pipeline.importers.settings import ImporterSettings
 from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings_dask import DaskSettings
 from pipeline.settings_dataset import (
     GridSettings,
     LocationSettings,
@@ -53,6 +54,7 @@ class Settings(Section):
     osm_landuse: OsmLanduseSettings = OsmLanduseSettings()
     importers: ImporterSettings = ImporterSettings()
     plan: PlanSettings = PlanSettings()
+    dask: DaskSettings = DaskSettings()
     pretrain: PretrainSettings = PretrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 

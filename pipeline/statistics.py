@@ -9,18 +9,16 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dask
-import distributed
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
+from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.settings_dataset import SEASONS
@@ -29,7 +27,6 @@ from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, PixelArray
 from pipeline.store.shard_reader import open_chunks
 from pipeline.store.shards import read_store_shape
 
-_MERGED_AT_ONCE = 16
 _LABEL = "label"
 
 
@@ -119,13 +116,15 @@ def store_statistics(store: Path) -> dict[str, Any]:
     shards: dict[int, dict[int, str]] = {}
     for sample, split in splits.items():
         shards.setdefault(sample // shard_size, {})[sample] = split
-    parts = [dask.delayed(shard_sums)(store, samples) for samples in shards.values()]
-    while len(parts) > 1:
-        groups = [parts[i : i + _MERGED_AT_ONCE] for i in range(0, len(parts), _MERGED_AT_ONCE)]
-        parts = [dask.delayed(merge_sums)(group) for group in groups]
-    (sums,) = dask.compute(*parts) or (Sums(),)
+    parts = [(store, samples) for samples in shards.values()]
+    sums = map_and_merge(shard_sums, parts, merge_sums, f"statistics of {store.name}") or Sums()
     counts = {split: list(splits.values()).count(split) for split in sorted(set(splits.values()))}
-    return {"samples": counts, "bands": _band_figures(sums), "classes": _class_figures(sums)}
+    return {"samples": counts, **figures(sums)}
+
+
+def figures(sums: Sums) -> dict[str, Any]:
+    """``bands`` and ``classes`` of `store_statistics` from the sums over a whole store."""
+    return {"bands": _band_figures(sums), "classes": _class_figures(sums)}
 
 
 def shard_sums(store: Path, samples: Mapping[int, str]) -> Sums:
@@ -148,7 +147,7 @@ def shard_sums(store: Path, samples: Mapping[int, str]) -> Sums:
                 continue
             for season in range(SEASONS):
                 chunks.read_into(buffer, sample, season)
-                for band, band_sums in _sum_bands(array, buffer):
+                for band, band_sums in sum_bands(array, buffer):
                     sums.add_band((split, season, band), band_sums)
         chunks.close()
     return sums
@@ -165,7 +164,7 @@ def merge_sums(parts: Sequence[Sums]) -> Sums:
     return merged
 
 
-def _sum_bands(array: PixelArray, values: NDArray[Any]) -> Iterator[tuple[str, BandSums]]:
+def sum_bands(array: PixelArray, values: NDArray[Any]) -> Iterator[tuple[str, BandSums]]:
     """The sums of each band of one season, over the pixels that have data.
 
     A Sentinel-2 pixel without data is 0 in all bands; a single band may be 0 over dark water.
@@ -220,33 +219,16 @@ def _season_name(season: int) -> str:
     return "all" if season < 0 else str(season)
 
 
-@contextmanager
-def _dask(threads: int, scheduler: str | None) -> Iterator[None]:
-    """Run Dask on threads of this process, or on a cluster that exists already."""
-    if scheduler is None:
-        with dask.config.set(scheduler="threads", num_workers=threads):
-            yield
-        return
-    try:
-        client = distributed.Client(scheduler, timeout="30s")
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"no Dask scheduler answers at {scheduler} ({error}); leave --scheduler out to use "
-            "threads of this machine"
-        ) from None
-    with client:
-        yield
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the statistics of a store beside it and into its attributes."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.statistics", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="finished store")
     parser.add_argument("--output", type=Path, required=True, help="file to write (JSON)")
-    parser.add_argument("--threads", type=int, default=1, help="threads to use (default: 1)")
-    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead of threads")
+    parser.add_argument("--threads", type=int, default=1, help="workers to use (default: 1)")
+    parser.add_argument("--workers", choices=["threads", "processes"], default="threads")
+    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead")
     options = parser.parse_args(arguments)
-    with _dask(options.threads, options.scheduler):
+    with dask_cluster(options.threads, options.workers, options.scheduler):
         statistics = store_statistics(options.store)
     replace_attributes(options.store, {"statistics": statistics})
     write_atomically(options.output, json.dumps(statistics, indent=1).encode() + b"\n")
