@@ -1,0 +1,156 @@
+"""A place in object storage that is read like a folder on disk.
+
+Whatever takes the path of a store to read from takes a URL as well: `store_path` makes an
+`ObjectPath` of ``s3://bucket/nol.zarr`` and a `pathlib.Path` of everything else. Both answer to the
+part of pathlib's names that reading a store needs. Endpoint, region and credentials come from where
+AWS's own tools look for them: ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` and
+``AWS_SECRET_ACCESS_KEY`` in the environment, or the role of the machine; ``gs://`` and ``az://``
+work alike with theirs.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import ObjectStore, from_url
+from zarr.storage import ObjectStore as ZarrObjectStore
+
+from pipeline.errors import PipelineError
+
+_PATIENCE = timedelta(seconds=60)
+"""How long a request is tried again after errors of the server or of the connection."""
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class ObjectPath:
+    """One object, or all objects below a prefix.
+
+    Attributes:
+        url: Such as ``s3://bucket/nol.zarr``, without a slash at the end.
+    """
+
+    url: str
+
+    def __truediv__(self, name: str) -> "ObjectPath":
+        return ObjectPath(f"{self.url}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def parent(self) -> "ObjectPath":
+        """Everything before the last part."""
+        return ObjectPath(self.url.rsplit("/", 1)[0])
+
+    def is_file(self) -> bool:
+        """Whether there is an object of this name."""
+        try:
+            self._ask(obstore.head)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_dir(self) -> bool:
+        """Whether there are objects below."""
+        bucket, key = self._split()
+        found = self._guard(lambda: obstore.list_with_delimiter(_bucket(bucket), key))
+        return bool(found["objects"] or found["common_prefixes"])
+
+    def exists(self) -> bool:
+        """Whether there is an object of this name, or some below."""
+        return self.is_file() or self.is_dir()
+
+    def read_bytes(self) -> bytes:
+        """The content of the object.
+
+        Raises:
+            FileNotFoundError: There is none.
+            PipelineError: The object store does not answer, or refuses.
+        """
+        return bytes(self._ask(lambda bucket, key: obstore.get(bucket, key).bytes()))
+
+    def read_range(self, start: int, length: int) -> memoryview:
+        """Some bytes of the object; raises as `read_bytes` does."""
+        return memoryview(
+            self._ask(
+                lambda bucket, key: obstore.get_range(bucket, key, start=start, length=length)
+            )
+        )
+
+    def read_tail(self, length: int) -> bytes:
+        """The last bytes of the object, fewer if it is shorter; raises as `read_bytes` does."""
+        last = {"range": {"suffix": length}}
+        return bytes(
+            self._ask(lambda bucket, key: obstore.get(bucket, key, options=last).bytes())  # type: ignore[arg-type]
+        )
+
+    def _ask(self, question: Callable[[Any, str], _Answer]) -> _Answer:
+        bucket, key = self._split()
+        return self._guard(lambda: question(_bucket(bucket), key))
+
+    def _guard(self, request: Callable[[], _Answer]) -> _Answer:
+        try:
+            return request()
+        except (FileNotFoundError, NotFoundError):
+            raise FileNotFoundError(f"there is no object {self.url}") from None
+        except BaseError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PipelineError(
+                f"{self.url} cannot be read ({reason}); check the URL, the network, and the "
+                "endpoint and credentials in the environment (AWS_ENDPOINT_URL, AWS_REGION, "
+                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+            ) from None
+
+    def _split(self) -> tuple[str, str]:
+        """The URL of the bucket, and the key inside it."""
+        scheme, _, rest = self.url.partition("://")
+        bucket, _, key = rest.partition("/")
+        return f"{scheme}://{bucket}", key
+
+
+StorePath = Path | ObjectPath
+"""Where a store lies that is read: a folder, or a prefix in object storage."""
+
+
+def store_path(text: str | Path) -> StorePath:
+    """The place that settings or a command line name: a folder, or a URL with ``://``."""
+    if isinstance(text, str) and "://" in text:
+        return ObjectPath(text.rstrip("/"))
+    return Path(text)
+
+
+def zarr_source(path: StorePath) -> Path | ZarrObjectStore[Any]:
+    """What zarr and xarray open to read a store at a place."""
+    if isinstance(path, Path):
+        return path
+    return ZarrObjectStore(_connect(path.url), read_only=True)
+
+
+@lru_cache(maxsize=8)
+def _bucket(url: str) -> ObjectStore:
+    """The connections to a bucket, shared by all threads of a process."""
+    return _connect(url)
+
+
+def _connect(url: str) -> ObjectStore:
+    if url.startswith("file://"):
+        return from_url(url)
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    return from_url(
+        url,
+        client_options={"allow_http": plain},
+        retry_config={"max_retries": 5, "retry_timeout": _PATIENCE},
+    )
