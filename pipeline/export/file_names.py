@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-_FILE = re.compile(r"[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,77}[A-Za-z0-9_-]?")
+_FILE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,79}")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 _KEPT_LENGTH = 60
 
