@@ -2,38 +2,71 @@
 
 import pytest
 
-from pipeline.plan import assumed_kept_share, native_bytes, plan_build
+from pipeline.plan import latencies, native_bytes, plan_build, plan_tiles
+from pipeline.plan_facts import Amount
 from pipeline.settings import validate_settings
+
+SIZES = [64] * 3906 + [16]
+"""250,000 locations."""
+
+
+def kept(number, least=None, most=None) -> Amount:
+    return Amount(number if least is None else least, number, most or number, "a test")
+
+
+def plan(settings, sizes, number):
+    return plan_build(validate_settings(settings), sizes, kept(number))
 
 
 def test_planning_size_of_the_paper():
-    settings = validate_settings({"selection": {"rule": "paper"}})
-    plan = plan_build(settings, locations=250_000, kept_share=1.0)
-    assert plan.shards == 3907
+    found = plan({"earthengine": {"service": "google"}}, SIZES, 250_000)
+    assert found.shards == 3907
     # 3,906 shards of 64 (three batches of 25) and one of 16 (one batch)
-    assert plan.selection_requests == 3906 * 3 + 1
-    assert plan.pixel_requests == 1_000_000
-    assert plan.hours == pytest.approx(1_000_000 * 2 / 40 / 3600)
-    assert plan.eecu_hours == pytest.approx(1_000_000 / 3600)
+    assert found.selection_requests == 3906 * 3 + 1
+    assert str(found.pixel_requests) == "1,000,000"
+    assert found.eecu_hours == pytest.approx(1_000_000 / 3600)
+    # ten seconds around, one selection of 5 s before the pixels, one answer of 2 s after them
+    assert found.seconds == pytest.approx(1_000_000 * 2 / 40 + 10 + 5 + 2)
 
 
 def test_slow_selection_sets_the_time():
-    settings = validate_settings({"plan": {"selection_latency_s": 1000.0}})
-    plan = plan_build(settings, locations=64, kept_share=0.5)
-    assert plan.hours == pytest.approx(3 * 1000 / 8 / 3600)
+    settings = {
+        "earthengine": {"service": "google"},
+        "plan": {"selection_latency_s": 1000.0},
+    }
+    assert plan(settings, [64], 32).seconds == pytest.approx(3 * 1000 / 8 + 1000 + 10 + 2)
+
+
+def test_the_limits_of_a_guess_are_told():
+    requests = plan_build(validate_settings({}), [64], kept(40, least=30, most=64)).pixel_requests
+    assert not requests.exact
+    assert str(requests) == "160 (120 to 256)"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"earthengine": {"service": "google"}}, (5.0, 2.0)),
+        ({"plan": {"pixel_latency_s": 3.0}, "earthengine": {"service": "google"}}, (5.0, 3.0)),
+        ({"simulator": {"latency_s": 0.5}}, (0.5, 0.5)),
+        ({}, None),
+    ],
+)
+def test_how_long_an_answer_takes(settings, expected):
+    assert latencies(validate_settings(settings)) == expected
+
+
+def test_a_simulated_earth_at_full_speed_has_no_time():
+    assert plan({}, [64], 64).seconds is None
+
+
+def test_expert_tiles_are_asked_about_by_shard_and_fetched_one_by_one():
+    settings = validate_settings({"dynamic_world": {"selection_batch": 25}})
+    found = plan_tiles(settings, [32, 12], kept(40))
+    assert found.selection_requests == 2 + 1
+    assert found.pixel_requests.expected == found.pictures.expected == 40
 
 
 def test_native_bytes_of_the_default_patch():
     # 13 bands: 4 x 264^2, 6 x 132^2, 3 x 44^2 at 2 bytes; VV VH at 2; label at 1
     assert native_bytes(264) == 2 * (278_784 + 104_544 + 5_808) + 4 * 69_696 + 69_696
-
-
-@pytest.mark.parametrize(("rule", "share"), [("paper", 103_793 / 251_079), ("dw_first", 0.86)])
-def test_kept_share_before_anything_is_known(tmp_path, rule, share):
-    settings = validate_settings({"results": str(tmp_path), "selection": {"rule": rule}})
-    assert assumed_kept_share(settings)[0] == share
-
-
-def test_kept_share_as_configured(tmp_path):
-    settings = validate_settings({"results": str(tmp_path), "plan": {"kept_share": 0.25}})
-    assert assumed_kept_share(settings) == (0.25, "plan.kept_share")
