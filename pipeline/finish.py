@@ -79,12 +79,13 @@ def finish_store(
     }
     counts: Counter[str] = Counter()
     labels = open_chunks(store / "label")
-    with write_index(index, pq.read_schema(locations)) as writer:
+    with write_index(index, pq.read_schema(locations), settings.dataset_hash()) as writer:
         for shard in _committed_shards(settings, store, ledgers, locations):
             outcomes = Outcomes(shard.commit.records)
             _fill_columns(columns, shard, outcomes)
             label_counts = _label_counts(labels, shard, outcomes)
-            writer.append(SampleRows(shard.places, outcomes, label_counts))
+            version = shard.commit.code_version
+            writer.append(SampleRows(shard.places, outcomes, label_counts, version))
             counts.update(_outcome(outcomes, sample) for sample in outcomes.samples)
         _write_columns(store, columns)
     _remove_leftovers(settings, store, ledgers, index)

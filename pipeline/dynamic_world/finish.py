@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 
-from pipeline.atomic_file import atomic_file, remove_partial_files, write_atomically
+from pipeline.atomic_file import remove_partial_files, write_atomically
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.store import SPLITS
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
@@ -23,9 +22,10 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.finish import summary_text
 from pipeline.ledger import SeasonRecord, Status
 from pipeline.settings import Settings, load_settings
-from pipeline.store.commit import damaged_files, read_commit
+from pipeline.store.commit import Commit, damaged_files, read_commit
 from pipeline.store.create import read_attributes
 from pipeline.store.layout import NO_TIME
+from pipeline.store.sample_index import index_store
 from pipeline.store.tiles import finish_tiles, read_tile_group
 
 _FROM_ROW = (
@@ -62,15 +62,20 @@ def finish_dw(
         PipelineError: A shard is not committed, not for these tiles, or its files are missing or
             of another size; nothing was written then.
     """
-    rows = {split: _committed_rows(settings, store, ledgers, tiles, split) for split in SPLITS}
+    commits = {split: _commits(settings, store, ledgers, tiles, split) for split in SPLITS}
+    rows = {
+        split: [row for commit in found for row in commit.records]
+        for split, found in commits.items()
+    }
     columns = {
         split: _columns([tile for tile in tiles if tile.split == split], rows[split])
         for split in SPLITS
     }
-    _write_index(index, tiles, rows)
     for split in SPLITS:
         valid = [row.status is Status.DONE for row in rows[split]]
         finish_tiles(store, split, columns[split], valid)
+    known = {split: _index_columns(tiles, commits[split], split) for split in SPLITS}
+    index_store(store, index, known)
     remove_partial_files(store)
     shutil.rmtree(settings.folder / "staging_dw", ignore_errors=True)
     counts: Counter[str] = Counter(
@@ -81,11 +86,12 @@ def finish_dw(
     return summary_text(str((read_attributes(store) or {})["title"]), counts, "tiles")
 
 
-def _committed_rows(
+def _commits(
     settings: Settings, store: Path, ledgers: Path, tiles: Sequence[ExpertTile], split: str
-) -> list[SeasonRecord]:
+) -> list[Commit]:
+    """The commit records of a split, in order of shard, checked."""
     dataset = dw_dataset(settings, tiles)
-    found: list[SeasonRecord] = []
+    found: list[Commit] = []
     for shard in read_tile_group(store, split).shards:
         ledger = ledgers / split / f"{shard}.parquet"
         commit = read_commit(ledger, dataset)
@@ -95,11 +101,12 @@ def _committed_rows(
                 f"{damaged[0]} is missing or not as it was committed; delete {ledger} and run the "
                 "same command again"
             )
-        found += commit.records
+        found.append(commit)
+    committed = [row.location_id for commit in found for row in commit.records]
     expected = [tile.tile_id for tile in tiles if tile.split == split]
-    if [row.location_id for row in found] != expected:
+    if committed != expected:
         raise PipelineError(
-            f"the shards of {split} were committed for {len(found)} tiles, the table has "
+            f"the shards of {split} were committed for {len(committed)} tiles, the table has "
             f"{len(expected)}, or others; run the build again"
         )
     return found
@@ -127,24 +134,13 @@ def _stored(row: SeasonRecord, name: str) -> Any:
     return NO_TIME if name in _TIMES and not value else value
 
 
-def _write_index(
-    path: Path, tiles: Sequence[ExpertTile], rows: dict[str, list[SeasonRecord]]
-) -> None:
-    by_tile = [rows[tile.split][tile.sample] for tile in tiles]
-    columns: dict[str, Any] = {
-        "sample": [tile.sample for tile in tiles],
-        **_columns(tiles, by_tile),
-        "valid": [row.status is Status.DONE for row in by_tile],
-        "label_sha256": [tile.sha256 for tile in tiles],
-    }
-    columns["label_date"] = [tile.date for tile in tiles]
-    for name in _TIMES:
-        moments = np.array(columns[name], dtype="datetime64[ms]")
-        columns[name] = moments
-    footprints = [tile.grid.footprint for tile in tiles]
-    table = gpd.GeoDataFrame(columns, geometry=footprints, crs="EPSG:4326")
-    with atomic_file(path) as file:
-        table.to_parquet(file, index=False, compression="zstd")
+def _index_columns(
+    tiles: Sequence[ExpertTile], commits: Sequence[Commit], split: str
+) -> dict[str, list[str]]:
+    """What the index says of the tiles of a split beyond the arrays of the store."""
+    mine = [tile for tile in tiles if tile.split == split]
+    versions = [commit.code_version for commit in commits for _ in commit.records]
+    return {"label_sha256": [tile.sha256 for tile in mine], "code_version": versions}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from pipeline.ledger import SeasonRecord, Status, read_notes, read_records, writ
 from pipeline.provenance import code_version, file_sha256
 
 _NOTE = "shard_files"
+_VERSION_NOTE = "code_version"
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Commit:
     Attributes:
         records: Rows of its ledger.
         files: By path below the store.
+        code_version: Of the software that wrote them.
     """
 
     records: list[SeasonRecord]
     files: dict[str, StoredFile]
+    code_version: str
 
     @property
     def samples(self) -> list[int]:
@@ -71,7 +74,7 @@ def write_commit(
         key: {"sha256": sha256, "size": (store_path / key).stat().st_size}
         for key, sha256 in hashes.items()
     }
-    notes = {_NOTE: json.dumps(files), "code_version": code_version()}
+    notes = {_NOTE: json.dumps(files), _VERSION_NOTE: code_version()}
     write_records(ledger, records, dataset, notes)
 
 
@@ -83,13 +86,14 @@ def read_commit(ledger: Path, dataset: str) -> Commit:
     """
     records = read_records(ledger, dataset)
     try:
-        entries = json.loads(read_notes(ledger)[_NOTE])
+        notes = read_notes(ledger)
+        entries = json.loads(notes[_NOTE])
         files = {key: StoredFile(**entry) for key, entry in entries.items()}
     except (KeyError, ValueError, TypeError):
         raise PipelineError(
             f"{ledger} does not say which files it commits; delete it and run the same command"
         ) from None
-    return Commit(records, files)
+    return Commit(records, files, notes.get(_VERSION_NOTE, ""))
 
 
 def damaged_files(store_path: Path, commit: Commit, thorough: bool) -> list[Path]:

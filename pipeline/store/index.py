@@ -1,6 +1,7 @@
 """``nol.index.parquet``: one row per sample with everything but pixels, as GeoParquet.
 
-Filters, maps and quality checks need no Zarr with it, and GeoPandas, DuckDB or QGIS open it.
+Filters, maps and quality checks need no Zarr with it, and GeoPandas, DuckDB or QGIS open it. Its
+first columns are those of every index (`pipeline.store.sample_index`).
 """
 
 from collections.abc import Iterator
@@ -18,25 +19,13 @@ from pipeline.atomic_file import atomic_file
 from pipeline.ledger import SeasonRecord
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.outcomes import Outcomes
+from pipeline.store.sample_index import CORE_FIELDS, SCENE_FIELDS, geo_metadata
 
-_UTC_MILLISECONDS = pa.timestamp("ms", tz="UTC")
-
-_SEASONAL = [
-    ("s2_id", pa.string()),
-    ("s1_id", pa.string()),
-    ("dw_id", pa.string()),
-    ("s2_time", _UTC_MILLISECONDS),
-    ("s1_time", _UTC_MILLISECONDS),
-    ("cloud_cover", pa.float64()),
-    ("mgrs_tile", pa.string()),
-    ("processing_baseline", pa.string()),
-    ("s1_orbit_pass", pa.string()),
-    ("s1_relative_orbit", pa.int16()),
-    ("season_reason", pa.string()),
-]
+_SEASONAL = (*(name for name, _ in SCENE_FIELDS), "season_reason")
 """Columns that hold a list of four, one value per season."""
 
 _UNLABELLED_COLUMN = "pixels_unlabelled"
+_PIXEL_SIZE_M = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,18 +36,21 @@ class SampleRows:
         places: Rows of the table of locations, as it is.
         outcomes: Rows of the shard's ledger.
         label_counts: (samples, 256) pixels of each label value, all seasons together.
+        code_version: Of the software that wrote the shard.
     """
 
     places: pa.Table
     outcomes: Outcomes
     label_counts: NDArray[np.int64]
+    code_version: str
 
 
 class IndexWriter:
     """Appends the samples of one shard after another."""
 
-    def __init__(self, file: Any, place_schema: pa.Schema) -> None:
+    def __init__(self, file: Any, place_schema: pa.Schema, dataset_hash: str) -> None:
         self._schema = _index_schema(place_schema)
+        self._dataset_hash = dataset_hash
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
 
     def append(self, rows: SampleRows) -> None:
@@ -67,12 +59,18 @@ class IndexWriter:
         samples = rows.places["sample"].to_pylist()
         seasons = [rows.outcomes.of(sample) for sample in samples]
         columns |= {
+            "group": [""] * len(samples),
+            "id": rows.places["location_id"],
+            "x_step": [_PIXEL_SIZE_M] * len(samples),
+            "y_step": [-_PIXEL_SIZE_M] * len(samples),
+            "dataset_hash": [self._dataset_hash] * len(samples),
+            "code_version": [rows.code_version] * len(samples),
             "valid": [rows.outcomes.kept(sample) for sample in samples],
             "reason": [rows.outcomes.reason(sample).value for sample in samples],
         }
         columns |= {
             name: [[_value(record, name) for record in records] for records in seasons]
-            for name, _ in _SEASONAL
+            for name in _SEASONAL
         }
         columns |= dict(zip(class_columns(), rows.label_counts.T[_class_values()], strict=True))
         self._writer.write_table(pa.Table.from_pydict(columns, schema=self._schema))
@@ -83,15 +81,16 @@ class IndexWriter:
 
 
 @contextmanager
-def write_index(path: Path, place_schema: pa.Schema) -> Iterator[IndexWriter]:
+def write_index(path: Path, place_schema: pa.Schema, dataset_hash: str) -> Iterator[IndexWriter]:
     """Write the index, whole or not at all.
 
     Args:
         path: Parquet file.
-        place_schema: Of the table of locations, GeoParquet metadata included.
+        place_schema: Of the table of locations.
+        dataset_hash: `Settings.dataset_hash`.
     """
     with atomic_file(path) as file:
-        writer = IndexWriter(file, place_schema)
+        writer = IndexWriter(file, place_schema, dataset_hash)
         try:
             yield writer
         finally:
@@ -110,12 +109,12 @@ def _class_values() -> list[int]:
 
 
 def _index_schema(place_schema: pa.Schema) -> pa.Schema:
-    fields: list[Any] = list(place_schema)
-    fields += [pa.field("valid", pa.bool_()), pa.field("reason", pa.string())]
-    fields += [pa.field(name, pa.list_(kind)) for name, kind in _SEASONAL]
+    fields: list[Any] = list(CORE_FIELDS)
+    core = {field.name for field in fields}
+    fields += [field for field in place_schema if field.name not in core]
+    fields += [pa.field("season_reason", pa.list_(pa.string()))]
     fields += [pa.field(name, pa.int64()) for name in class_columns()]
-    geo = {b"geo": (place_schema.metadata or {})[b"geo"]}
-    return pa.schema(fields, metadata=geo)
+    return pa.schema(fields, metadata=geo_metadata())
 
 
 def _value(record: SeasonRecord, column: str) -> Any:
