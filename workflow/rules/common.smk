@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from pipeline.errors import PipelineError
 from pipeline.locations.table import location_count
 from pipeline.run_lock import clear_stale_locks, hold_run_lock
-from pipeline.settings import validate_settings
+from pipeline.settings import load_settings, validate_settings
 from pipeline.store.create import refuse_other_store
 from pipeline.store.layout import shard_count, shard_files
 
@@ -101,17 +101,22 @@ for variable, folder in [("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
     rest = [os.environ[variable]] if variable in os.environ else []
     os.environ[variable] = os.pathsep.join([str(folder), *rest])
 
-# Requests in flight over all jobs; `--resources ee_slots=...` on the command line wins.
-SETTINGS = with_granted_slots(SETTINGS)
+# An executor that submits jobs counts in jobs; the job itself, on another machine, in its cores.
+SUBMITTED = workflow.resource_settings.nodes is not None or workflow.remote_exec
+CORES_OF_A_JOB = 4 if SUBMITTED else workflow.cores
 
 if workflow.is_main_process:
     RUN_LOCK = hold_run_lock(SETTINGS.folder)
     if RUN_LOCK:
         clear_stale_locks(Path(".snakemake/locks"), SETTINGS.folder)
-
-write_if_changed(
-    Path(SETTINGS_FILE), yaml.safe_dump(SETTINGS.model_dump(mode="json"), sort_keys=False)
-)
+    # Requests in flight over all jobs; `--resources ee_slots=...` on the command line wins.
+    SETTINGS = with_granted_slots(SETTINGS)
+    write_if_changed(
+        Path(SETTINGS_FILE), yaml.safe_dump(SETTINGS.model_dump(mode="json"), sort_keys=False)
+    )
+else:
+    # The command line of the main process, and so what it granted, is not known in a job.
+    SETTINGS = load_settings(Path(SETTINGS_FILE))
 
 
 wildcard_constraints:

@@ -5,17 +5,29 @@
 # fails, Snakemake puts the earlier files back as if they were new, so they do not tell whether the
 # job is done: an empty file beside them does.
 
-JOBS_AT_ONCE = max(1, min(workflow.cores or 1, 4))
+# The share of a job that is submitted must not depend on the machine that works it out; Snakemake
+# starts as many such jobs as there are shares.
+JOBS_AT_ONCE = 8 if SUBMITTED else max(1, min(workflow.cores or 1, 4))
 PIXEL_SLOTS = max(1, SETTINGS.earthengine.slots // JOBS_AT_ONCE)
 SELECTION_SLOTS = max(1, SETTINGS.earthengine.selection_slots // JOBS_AT_ONCE)
 
+# Selection goes before pixels, so that there is always a shard to fetch, and counts double, so that
+# half of the jobs at most select and the others fetch. It is faster and soon far ahead.
+SELECTION_COUNTS = min(2 * SELECTION_SLOTS, SETTINGS.earthengine.selection_slots)
+
 # A job may take more than its share while others start or end, as far as its memory goes: the jobs
-# of one machine draw from the same slots, so together they never have more than there are.
+# of one machine draw from the same slots, so together they never have more than there are. Locks
+# that hold between machines are not to be relied on, so there a share is a share.
 MOST_SLOTS_OF_A_JOB = 40
-ALL_SLOTS = SETTINGS.earthengine.slots
-MOST_PIXEL_SLOTS = (
-    PIXEL_SLOTS if workflow.remote_exec else max(PIXEL_SLOTS, min(ALL_SLOTS, MOST_SLOTS_OF_A_JOB))
-)
+
+
+def most_slots(share, all_slots):
+    """Requests that one job may have in flight while the others leave them unused."""
+    return share if SUBMITTED else max(share, min(all_slots, MOST_SLOTS_OF_A_JOB))
+
+
+MOST_PIXEL_SLOTS = most_slots(PIXEL_SLOTS, SETTINGS.earthengine.slots)
+MOST_SELECTION_SLOTS = most_slots(SELECTION_COUNTS, SETTINGS.earthengine.selection_slots)
 
 
 rule select_scenes:
@@ -33,14 +45,16 @@ rule select_scenes:
         f"{FOLDER}/logs/selection/{{shard}}.log",
     benchmark:
         f"{FOLDER}/benchmarks/selection/{{shard}}.tsv"
+    priority: 1
     resources:
-        ee_selection_slots=SELECTION_SLOTS,
+        ee_selection_slots=SELECTION_COUNTS,
+        most_slots=MOST_SELECTION_SLOTS,
         mem_mb=500,
     conda:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.selection --settings {params.settings} --locations {input.locations}"
-        " --shard {wildcards.shard} --slots {resources.ee_selection_slots} --output {output.ledger} 2>&1"
+        " --shard {wildcards.shard} --slots {resources.most_slots} --output {output.ledger} 2>&1"
         " | tee {log}"
 
 

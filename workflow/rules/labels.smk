@@ -3,6 +3,10 @@
 # is a shard, and the files of a shard are its job's outputs.
 
 
+localrules:
+    create_dw,
+
+
 rule expert_tiles:
     output:
         f"{FOLDER}/dw/source.json",
@@ -187,7 +191,7 @@ rule make_osm:
         f"{FOLDER}/logs/osm/make_osm.log",
     benchmark:
         f"{FOLDER}/benchmarks/osm/make_osm.tsv"
-    threads: workflow.cores
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=4000,
     conda:

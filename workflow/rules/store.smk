@@ -1,6 +1,10 @@
 # The store around the shards: metadata before them, index and statistics after them.
 
 
+localrules:
+    create_store,
+
+
 rule create_store:
     input:
         locations=rules.locations.output,
@@ -68,7 +72,7 @@ rule nol_statistics:
         f"{FOLDER}/logs/nol_statistics.log",
     benchmark:
         f"{FOLDER}/benchmarks/nol_statistics.tsv"
-    threads: workflow.cores
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=4000,
     conda:
