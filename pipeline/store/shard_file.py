@@ -24,6 +24,12 @@ blosc.use_threads = False
 _ABSENT = np.uint64(2**64 - 1)
 """Offset and length of an inner chunk that is not in the file; it reads as nodata."""
 
+_SHUFFLES = {
+    "noshuffle": blosc.NOSHUFFLE,
+    "shuffle": blosc.SHUFFLE,
+    "bitshuffle": blosc.BITSHUFFLE,
+}
+
 
 class ShardFile:
     """Appends encoded chunks to an open file and remembers where they lie."""
@@ -73,6 +79,6 @@ def _encoder(codec: dict[str, Any]) -> Any:
     return numcodecs.Blosc(
         cname=options["cname"],
         clevel=options["clevel"],
-        shuffle={"bitshuffle": blosc.BITSHUFFLE}[options["shuffle"]],
+        shuffle=_SHUFFLES[options["shuffle"]],
         blocksize=options["blocksize"],
     )

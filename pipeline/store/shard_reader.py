@@ -1,18 +1,18 @@
-"""Single chunks of a sharded array, read straight from its files: the way to train from a store.
+"""Chunks of a sharded array, read straight from its shards: the way to train from a store.
 
 Networks take one season of one sample at a time, in random order. `open_chunks` gives a reader for
 that: `ShardedArray` knows the one form our stores have (Zarr v3, ``sharding_indexed`` along the
-first axis) and needs one system call and one decompression per chunk, three times faster than
-zarr-python; `ZarrArray` reads everything else through zarr-python, with the same results.
+first axis) and needs one read and one decompression per chunk, several times faster than
+zarr-python; `ZarrArray` reads everything else through zarr-python, with the same results. Both read
+from a folder or from object storage.
 
-Readers hold no threads and can be pickled; files are opened where and when they are first read.
+Readers can be pickled; files are opened where and when they are first read.
 """
 
 import json
-import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -23,6 +23,8 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.store.object_path import StorePath, zarr_source
+from pipeline.store.shard_source import ByteRange, open_source
 
 # A loader has as many processes as it needs; threads inside each would only compete with them.
 blosc.use_threads = False
@@ -30,19 +32,23 @@ blosc.use_threads = False
 _ABSENT = 2**64 - 1
 """Offset of an inner chunk that is not in the file; it reads as the fill value."""
 
-_OPEN_FILES = 128
-"""Shards of one array held open at once: five arrays stay below the usual limit of 1024 files."""
+_NOWHERE = (_ABSENT, _ABSENT)
+
+_KNOWN_INDEXES = 4096
+"""Indexes of shards that are kept: of 250,000 samples, in 16 MB per array."""
+
+Indexes = NDArray[np.int64]
 
 
 class _UnknownForm(Exception):
     """The array is stored in a form that `ShardedArray` does not read."""
 
 
-def open_chunks(array_path: Path) -> "ShardedArray | ZarrArray":
+def open_chunks(array_path: StorePath) -> "ShardedArray | ZarrArray":
     """Open an array of a store for reading whole chunks.
 
     Args:
-        array_path: Folder of the array.
+        array_path: Of the array, on disk or in object storage.
 
     Raises:
         PipelineError: There is no array at the path.
@@ -66,17 +72,20 @@ class ShardedArray:
         shape: Of the array.
         dtype: Of its values.
         item_shape: Shape of one chunk without the leading axes along which chunks have length 1.
+        samples_per_shard: Samples in one file.
     """
 
-    def __init__(self, array_path: Path, metadata: dict[str, Any]) -> None:
+    def __init__(self, array_path: StorePath, metadata: dict[str, Any]) -> None:
         form = _ShardForm(metadata)
         self.shape: tuple[int, ...] = form.shape
         self.dtype = form.dtype
         self.item_shape: tuple[int, ...] = form.item_shape
+        self.samples_per_shard = form.samples_per_shard
         self._path = array_path
         self._form = form
         self._decoder = _decoder(form.codecs)
-        self._shards: OrderedDict[int, _OpenShard] = OrderedDict()
+        self._source = open_source(array_path, len(form.shape))
+        self._indexes: OrderedDict[int, NDArray[np.uint64]] = OrderedDict()
 
     def read_into(self, out: NDArray[Any], sample: int, season: int = 0) -> None:
         """Read one chunk.
@@ -87,62 +96,105 @@ class ShardedArray:
             season: Index along the second; without effect where chunks hold all seasons.
 
         Raises:
-            PipelineError: The shard's file is damaged.
+            PipelineError: The shard is damaged.
         """
-        shard = self._open(sample // self._form.samples_per_shard)
-        row = sample % self._form.samples_per_shard
-        column = season if self._form.chunks_per_sample > 1 else 0
-        if shard.file is None or (offset := int(shard.index[row, column, 0])) == _ABSENT:
-            out[...] = self._form.fill_value
-            return
-        length = int(shard.index[row, column, 1])
-        encoded = os.pread(shard.file, length, offset)
-        try:
-            self._decode(encoded, out)
-        except (ValueError, RuntimeError) as error:
-            raise PipelineError(
-                f"sample {sample} of {self._path} is damaged ({error}); "
-                "remove the file of its shard and build the store again"
-            ) from None
+        self.read_batch(out[None], np.array([sample]), np.array([season]))
+
+    def read_batch(self, out: NDArray[Any], samples: Indexes, seasons: Indexes) -> None:
+        """Read one chunk for each of B (sample, season), each with one read and one decompression.
+
+        Args:
+            out: (B, *item_shape) of `dtype`, each row contiguous.
+            samples: (B,) indices along the first axis.
+            seasons: (B,) indices along the second; without effect where chunks hold all seasons.
+
+        Raises:
+            PipelineError: A shard is damaged.
+        """
+        present, wanted = [], []
+        for row, place in zip(*self._places(samples, seasons), strict=True):
+            if place is None:
+                out[row] = self._form.fill_value
+            else:
+                present.append(row)
+                wanted.append(place)
+        for row, encoded in zip(present, self._source.chunks(wanted), strict=True):
+            try:
+                self._decode(encoded, out[row])
+            except (ValueError, RuntimeError) as error:
+                raise PipelineError(
+                    f"sample {samples[row]} of {self._path} is damaged ({error}); "
+                    "remove the file of its shard and build the store again"
+                ) from None
 
     def close(self) -> None:
         """Close all files; they are opened again when needed."""
-        for shard in self._shards.values():
-            shard.close()
-        self._shards.clear()
+        self._source.close()
+        self._indexes.clear()
 
     def __getstate__(self) -> dict[str, Any]:
-        # A child process must open files of its own.
-        return self.__dict__ | {"_shards": OrderedDict()}
+        return self.__dict__ | {"_indexes": OrderedDict()}
 
-    def _decode(self, encoded: bytes, out: NDArray[Any]) -> None:
+    def _places(
+        self, samples: Indexes, seasons: Indexes
+    ) -> tuple[list[int], list[ByteRange | None]]:
+        """Where each chunk lies, None if it is not there; in the order of the files."""
+        order: list[int] = np.argsort(samples, kind="stable").tolist()
+        shards, rows = np.divmod(samples, self.samples_per_shard)
+        columns = seasons if self._form.chunks_per_sample > 1 else np.zeros_like(seasons)
+        indexes = self._load_indexes(list(dict.fromkeys(shards[order].tolist())))
+        places: list[ByteRange | None] = []
+        for position in order:
+            shard = int(shards[position])
+            index = indexes[shard]
+            start, length = _NOWHERE
+            if len(index):
+                start, length = index[rows[position], columns[position]].tolist()
+            places.append(None if start == _ABSENT else ByteRange(shard, start, length))
+        return order, places
+
+    def _load_indexes(self, shards: Sequence[int]) -> dict[int, NDArray[np.uint64]]:
+        """The index of each shard; an empty one where there is no shard."""
+        unknown = [shard for shard in shards if shard not in self._indexes]
+        tails = self._source.tails(unknown, self._form.index_bytes + 4) if unknown else []
+        for shard, tail in zip(unknown, tails, strict=True):
+            self._indexes[shard] = self._parse_index(shard, tail)
+        found = {shard: self._indexes[shard] for shard in shards}
+        for shard in shards:
+            self._indexes.move_to_end(shard)
+        while len(self._indexes) > _KNOWN_INDEXES:
+            self._indexes.popitem(last=False)
+        return found
+
+    def _parse_index(self, shard: int, tail: bytes | None) -> NDArray[np.uint64]:
+        if tail is None:
+            return np.empty(0, np.uint64)
+        content, checksum = tail[:-4], tail[-4:]
+        whole = len(content) == self._form.index_bytes
+        if not whole or google_crc32c.value(content) != int.from_bytes(checksum, "little"):
+            raise PipelineError(
+                f"the index of {self._source.name(shard)} is damaged; "
+                "remove the file and build the store again"
+            )
+        return np.frombuffer(content, "<u8").reshape(self._form.index_shape)
+
+    def _decode(self, encoded: memoryview, out: NDArray[Any]) -> None:
         if self._decoder is None:
             out.reshape(-1)[:] = np.frombuffer(encoded, self.dtype)
             return
         self._decoder.decode(encoded, out)
 
-    def _open(self, number: int) -> "_OpenShard":
-        shard = self._shards.get(number)
-        if shard is not None:
-            self._shards.move_to_end(number)
-            return shard
-        if len(self._shards) >= _OPEN_FILES:
-            self._shards.popitem(last=False)[1].close()
-        key = "/".join(["c", str(number), *["0"] * (len(self.shape) - 1)])
-        shard = _OpenShard(self._path / key, self._form)
-        self._shards[number] = shard
-        return shard
-
 
 class ZarrArray:
     """The same through zarr-python, for arrays in any form; attributes as in `ShardedArray`."""
 
-    def __init__(self, array_path: Path) -> None:
+    def __init__(self, array_path: StorePath) -> None:
         self._path = array_path
         self._array: zarr.Array[Any] | None = None
         array = self._opened()
         self.shape: tuple[int, ...] = array.shape
         self.dtype: np.dtype[Any] = array.dtype
+        self.samples_per_shard = (array.shards or array.chunks)[0]
         self._seasonal = len(array.shape) > 1 and array.chunks[:2] == (1, 1) and array.shape[1] > 1
         self.item_shape: tuple[int, ...] = array.shape[2:] if self._seasonal else array.shape[1:]
 
@@ -150,6 +202,11 @@ class ZarrArray:
         """Read one chunk; see `ShardedArray.read_into`."""
         array = self._opened()
         out[...] = array[sample, season] if self._seasonal else array[sample]
+
+    def read_batch(self, out: NDArray[Any], samples: Indexes, seasons: Indexes) -> None:
+        """Read one chunk for each of B (sample, season); see `ShardedArray.read_batch`."""
+        for row in np.argsort(samples, kind="stable"):
+            self.read_into(out[row], int(samples[row]), int(seasons[row]))
 
     def close(self) -> None:
         """Forget the open array."""
@@ -160,7 +217,7 @@ class ZarrArray:
 
     def _opened(self) -> "zarr.Array[Any]":
         if self._array is None:
-            self._array = zarr.open_array(self._path, mode="r")
+            self._array = zarr.open_array(zarr_source(self._path), mode="r")
         return self._array
 
 
@@ -206,33 +263,10 @@ class _ShardForm:
         """Samples, chunks of a sample, (offset, length)."""
         return self.samples_per_shard, self.chunks_per_sample, 2
 
-
-class _OpenShard:
-    """The file of a shard and its index; without file, no chunk is present."""
-
-    def __init__(self, path: Path, form: _ShardForm) -> None:
-        self.index = np.empty(0, dtype="<u8")
-        self.file: int | None = None
-        try:
-            self.file = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return
-        index_bytes = 8 * prod(form.index_shape)
-        start = os.fstat(self.file).st_size - index_bytes - 4
-        tail = os.pread(self.file, index_bytes + 4, start) if start >= 0 else b""
-        content, checksum = tail[:-4], tail[-4:]
-        if not tail or google_crc32c.value(content) != int.from_bytes(checksum, "little"):
-            self.close()
-            raise PipelineError(
-                f"the index of {path} is damaged; remove the file and build the store again"
-            )
-        self.index = np.frombuffer(content, "<u8").reshape(form.index_shape)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self.file is not None:
-            os.close(self.file)
-            self.file = None
+    @property
+    def index_bytes(self) -> int:
+        """Length of an index without its checksum."""
+        return 8 * prod(self.index_shape)
 
 
 def _decoder(codecs: list[dict[str, Any]]) -> Any | None:

@@ -13,7 +13,7 @@ from pipeline.legend import UNLABELLED, load_legend
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 from pipeline.sensors import cube_bands
 from pipeline.store.layout import (
-    BLOSC_BITSHUFFLE,
+    BLOSC_SHUFFLE,
     NO_TIME,
     RECORD_ARRAYS,
     VALID,
@@ -76,7 +76,7 @@ def reflectance_array(bands: Sequence[str] = ()) -> TileArray:
         name="s2",
         dtype="uint16",
         nodata=S2_NODATA,
-        compressor=BLOSC_BITSHUFFLE,
+        compressor=BLOSC_SHUFFLE,
         attributes={
             "long_name": "Sentinel-2 L1C top-of-atmosphere reflectance on the label's 10 m grid",
             "units": "1e-4",
@@ -93,7 +93,7 @@ def backscatter_array() -> TileArray:
         name="s1",
         dtype="int16",
         nodata=S1_NODATA,
-        compressor=BLOSC_BITSHUFFLE,
+        compressor=BLOSC_SHUFFLE,
         attributes={
             "long_name": "Sentinel-1 GRD IW backscatter coefficient (sigma nought)",
             "units": "dB",

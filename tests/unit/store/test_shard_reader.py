@@ -8,7 +8,7 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ZstdCodec
 
 from pipeline.errors import PipelineError
-from pipeline.store import shard_reader
+from pipeline.store import shard_source
 from pipeline.store.create import create_store
 from pipeline.store.layout import PIXEL_ARRAYS
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
@@ -51,7 +51,7 @@ def test_empty_samples_read_as_nodata(store):
 
 
 def test_more_shards_than_files_may_be_open(store, monkeypatch):
-    monkeypatch.setattr(shard_reader, "_OPEN_FILES", 1)
+    monkeypatch.setattr(shard_source, "_OPEN_FILES", 1)
     reader = open_chunks(store / "s1")
     truth = zarr.open_array(store / "s1", mode="r")
     for sample in (0, 5, 2, 7, 0):
