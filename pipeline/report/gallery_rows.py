@@ -1,0 +1,207 @@
+"""Samples to look at: some that stand out for the worse, some drawn at random."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.gallery import Panel, date_title, sample_dates, sample_gallery, sample_panels
+from pipeline.report.charts import WARNING
+from pipeline.report.contents import Contents, StoreContents
+from pipeline.report.pictures import SIMULATED_MARK, Picture, embed_image, save_image
+from pipeline.store.reader import open_store
+from pipeline.verify.findings import Finding
+
+SAMPLES = {"nol": 12, "dw": 6, "osm": 6}
+"""Samples shown of each store: a page one can scroll through, whatever the size of the build."""
+
+_SEASON_PIXELS = 184
+_TILE_PIXELS = 300
+_GAP = 4
+_SMOOTH = Image.Resampling.LANCZOS
+_STEPWISE = Image.Resampling.NEAREST
+_LABEL_TITLES = ("label", "OSM land use", "Dynamic World")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A sample that is shown.
+
+    Attributes:
+        group: Group of the store, empty where it has none.
+        index: Position in the group.
+        why: Why this one.
+    """
+
+    group: str
+    index: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One kind of picture of a sample, all its dates side by side."""
+
+    title: str
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class GallerySample:
+    """A sample as the page shows it.
+
+    Attributes:
+        store: Name of the store.
+        sample_id: Its id.
+        why: Why it is shown.
+        place: Coordinates as text.
+        dates: Days of its Sentinel-2 scenes.
+        strips: Its pictures.
+        file: Full-size picture beside the page.
+        findings: What ``verify`` found about it.
+    """
+
+    store: str
+    sample_id: str
+    why: str
+    place: str
+    dates: tuple[str, ...]
+    strips: tuple[Strip, ...]
+    file: str
+    findings: tuple[Finding, ...]
+
+
+def gallery(contents: Contents, folder: Path) -> Iterator[GallerySample]:
+    """The samples of all stores, one in memory at a time.
+
+    Args:
+        contents: What is told of the build.
+        folder: Of the page; full-size pictures go to ``gallery`` in it.
+    """
+    for store in contents.stores.values():
+        datasets = {group: open_store(store.path, group or None) for group in _groups(store)}
+        for choice in choose_samples(contents, store, datasets):
+            sample = datasets[choice.group].isel(sample=choice.index).load()
+            name = "_".join(filter(None, [store.name, choice.group, f"{choice.index:06d}"]))
+            yield _shown(store, sample, choice, folder, name)
+
+
+def choose_samples(
+    contents: Contents, store: StoreContents, datasets: Mapping[str, xr.Dataset]
+) -> list[Choice]:
+    """Samples with findings first, then those that stand out, then random ones.
+
+    A third of the places goes to each kind; what one kind does not use, random samples get.
+    """
+    count = SAMPLES[store.name]
+    valid = {group: np.flatnonzero(data["valid"].values) for group, data in datasets.items()}
+    chosen: dict[tuple[str, int], Choice] = {}
+    for kind in (_flagged(store, datasets), _worst(contents, store, datasets, valid)):
+        room = count // 3
+        for choice in kind:
+            if room and (choice.group, choice.index) not in chosen:
+                chosen[choice.group, choice.index] = choice
+                room -= 1
+    everyone = [(group, int(row)) for group, rows in valid.items() for row in rows]
+    order = np.random.default_rng(contents.settings.seed).permutation(len(everyone))
+    for number in order:
+        if len(chosen) >= count:
+            break
+        group, index = everyone[number]
+        chosen.setdefault((group, index), Choice(group, index, "drawn at random"))
+    return list(chosen.values())
+
+
+def _groups(store: StoreContents) -> list[str]:
+    return [str(group) for group in store.attributes.get("groups") or [""]]
+
+
+def _flagged(store: StoreContents, datasets: Mapping[str, xr.Dataset]) -> Iterator[Choice]:
+    findings = store.verification.findings if store.verification else ()
+    for finding in findings:
+        for group, data in datasets.items():
+            for index in np.flatnonzero(data["id"].values == finding.sample_id):
+                if bool(data["valid"].values[index]):
+                    yield Choice(group, int(index), "verification found something")
+
+
+def _worst(
+    contents: Contents,
+    store: StoreContents,
+    datasets: Mapping[str, xr.Dataset],
+    valid: Mapping[str, np.ndarray],
+) -> Iterator[Choice]:
+    if store.name == "nol":
+        for share, index in contents.least_agreeing:
+            why = f"seasons agree least: {share:.0%} of the pixels keep their class"
+            yield Choice("", index, why)
+        return
+    array, text, sign = (
+        ("agreement", "agrees least with Dynamic World: {:.0%}", 1)
+        if store.name == "osm"
+        else ("cloud_cover", "cloudiest scene: {:.0f} %", -1)
+    )
+    values = [
+        (sign * float(data[array].values[row]), group, int(row))
+        for group, data in datasets.items()
+        for row in valid[group]
+        if np.isfinite(data[array].values[row])
+    ]
+    for value, group, row in sorted(values)[: SAMPLES[store.name]]:
+        yield Choice(group, row, text.format(sign * value))
+
+
+def _shown(
+    store: StoreContents, sample: xr.Dataset, choice: Choice, folder: Path, name: str
+) -> GallerySample:
+    sample_id = str(sample["id"].item())
+    place = f"{sample['lat'].item():.4f}° N, {sample['lon'].item():.4f}° E"
+    mark = f"{SIMULATED_MARK}  " if store.simulated else ""
+    file = f"gallery/{name}.png"
+    save_image(sample_gallery(sample, f"{mark}{sample_id}  {place}"), folder / file)
+    dates = sample_dates(sample)
+    findings = store.verification.findings if store.verification else ()
+    return GallerySample(
+        store=store.name,
+        sample_id=sample_id,
+        why=choice.why,
+        place=place,
+        dates=tuple(date_title(date) for date in dates),
+        strips=tuple(_strips(store, sample, name)),
+        file=file,
+        findings=tuple(one for one in findings if one.sample_id == sample_id),
+    )
+
+
+def _strips(store: StoreContents, sample: xr.Dataset, name: str) -> Iterator[Strip]:
+    dates = sample_dates(sample)
+    pixels = _SEASON_PIXELS if len(dates) > 1 else _TILE_PIXELS
+    for number, panel in enumerate(sample_panels(sample)):
+        strip = _side_by_side([_draw(panel, date, pixels) for date in dates])
+        if store.simulated:
+            _mark(strip)
+        yield Strip(panel.title, embed_image(strip, f"{name}_{number}"))
+
+
+def _draw(panel: Panel, date: xr.Dataset, pixels: int) -> Image.Image:
+    how = _STEPWISE if panel.title in _LABEL_TITLES else _SMOOTH
+    return Image.fromarray(panel.draw(date)).resize((pixels, pixels), how)
+
+
+def _side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (len(pictures) * (width + _GAP) - _GAP, height), "white")
+    for number, picture in enumerate(pictures):
+        strip.paste(picture, (number * (width + _GAP), 0))
+    return strip
+
+
+def _mark(strip: Image.Image) -> None:
+    """The word at the lower left, on a ground of its own."""
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(9)
+    box = draw.textbbox((4, strip.height - 13), SIMULATED_MARK, font=font)
+    draw.rectangle((box[0] - 3, box[1] - 2, box[2] + 3, box[3] + 2), fill="white")
+    draw.text((4, strip.height - 13), SIMULATED_MARK, fill=WARNING, font=font)

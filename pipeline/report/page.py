@@ -1,0 +1,176 @@
+"""The page itself: contents, pictures and gallery put into the template."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import yaml
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from pipeline.atomic_file import write_atomically
+from pipeline.report import charts
+from pipeline.report.bands import SHIFT_LIMIT, SPREAD_LIMIT, offset_warning
+from pipeline.report.contents import Contents, store_legend
+from pipeline.report.gallery_rows import gallery
+from pipeline.report.location_map import interactive_map, location_chart
+from pipeline.report.pictures import Picture, save_chart
+
+_SUMMARIES = {"nol": "nol.index.parquet", "dw": "dw.index.parquet", "osm": "osm.tiles.csv"}
+_TARGETS = {"nol": "build_nol", "dw": "build_dw", "osm": "build_osm"}
+
+
+def write_page(contents: Contents, page: Path) -> None:
+    """Write the page, and its pictures beside it.
+
+    Args:
+        contents: What is told.
+        page: HTML file.
+    """
+    folder = page.parent
+    places = [store.places for store in contents.stores.values()]
+    text = _template().render(
+        contents=contents,
+        settings=contents.settings,
+        stores=contents.stores,
+        style=Markup(_read("style.css")),  # noqa: S704  (our own file)
+        pictures=_draw_charts(contents, folder / "pictures"),
+        map=interactive_map(places),
+        gallery=list(gallery(contents, folder)),
+        attention=attention(contents),
+        finished=_finished(contents),
+        command=rebuild_command(contents),
+        settings_text=_settings_text(contents),
+        settings_uri=_settings_uri(contents),
+        part_name=charts.part_name,
+        shift_limit=SHIFT_LIMIT,
+        spread_limit=SPREAD_LIMIT,
+    )
+    write_atomically(page, text.encode())
+
+
+def attention(contents: Contents) -> list[str]:
+    """What a reader must not overlook, a line each; empty if all is well."""
+    lines = []
+    for store in contents.stores.values():
+        if store.verification is None:
+            lines.append(f"{store.name}.zarr has not been verified")
+        elif not store.verification.passed:
+            count = len(store.verification.findings)
+            lines.append(f"verification of {store.name}.zarr: {_plural(count, 'finding')}")
+    if warning := offset_warning(contents.bands):
+        lines.append(warning)
+    differing = [band.band for band in contents.bands if band.warning]
+    if differing:
+        lines.append(f"band statistics differ from the published ones: {', '.join(differing)}")
+    return lines
+
+
+def rebuild_command(contents: Contents) -> str:
+    """What to type to make the same dataset again."""
+    names = set(contents.stores)
+    targets = ["build_noldo"] if names == set(_TARGETS) else [_TARGETS[name] for name in names]
+    file = contents.settings.folder / "settings.yaml"
+    return f"snakemake --configfile {file.as_posix()} -- {' '.join(sorted(targets))}"
+
+
+def _draw_charts(contents: Contents, folder: Path) -> Mapping[str, Picture]:
+    figures = _figures(contents)
+    return {
+        name: save_chart(figure, folder, name, contents.simulated)
+        for name, figure in figures.items()
+    }
+
+
+def _figures(contents: Contents) -> dict[str, Figure]:
+    stores = contents.stores
+    figures = {"locations": location_chart([store.places for store in stores.values()])}
+    for name, store in stores.items():
+        if store.distributions:
+            figures[f"classes_{name}"] = charts.class_chart(store.distributions)
+        if store.acquisitions:
+            figures[f"months_{name}"] = charts.month_chart(store.acquisitions)
+            figures[f"gaps_{name}"] = charts.gap_chart(store.acquisitions)
+            figures[f"clouds_{name}"] = charts.cloud_chart(store.acquisitions)
+    if contents.bands:
+        figures["bands"] = charts.band_chart(contents.bands)
+    if contents.season_pairs:
+        legend = store_legend(stores["nol"].path)
+        figures["seasons"] = charts.season_chart(contents.season_pairs)
+        figures["persistence"] = charts.persistence_chart(contents.persistence, legend)
+    if contents.osm is not None:
+        rows, columns = store_legend(stores["osm"].path), store_legend(stores["dw"].path)
+        figures["osm_agreement"] = charts.osm_histogram(contents.osm)
+        figures["osm_confusion"] = charts.confusion_chart(contents.osm, rows, columns)
+    return figures
+
+
+def _finished(contents: Contents) -> dict[str, str]:
+    """When each store was finished, by the age of the table that is written last."""
+    folder = contents.settings.folder
+    moments = {
+        name: datetime.fromtimestamp((folder / _SUMMARIES[name]).stat().st_mtime, UTC)
+        for name in contents.stores
+    }
+    return {name: f"{moment:%Y-%m-%d %H:%M} UTC" for name, moment in moments.items()}
+
+
+def _settings_text(contents: Contents) -> str:
+    return yaml.safe_dump(contents.settings.model_dump(mode="json"), sort_keys=False)
+
+
+def _settings_uri(contents: Contents) -> str:
+    body = base64.b64encode(_settings_text(contents).encode()).decode()
+    return f"data:application/yaml;base64,{body}"
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader("pipeline.report")
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+    environment.filters.update(
+        percent=_percent, thousands=_thousands, size=_size, duration=_duration, plural=_plural
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _read(name: str) -> str:
+    return files("pipeline.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return "–" if share != share else f"{100 * share:.{digits}f} %"
+
+
+def _thousands(count: float) -> str:
+    return f"{count:,.0f}"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
