@@ -1,7 +1,8 @@
 """The result of a run: its encoders as safetensors, each with the contract of its input.
 
-The file holds the state of a bare encoder of segmentation_models_pytorch; its metadata and the JSON
-file beside it say what to feed it. Nothing in it can run code.
+The file holds the state of a bare encoder of segmentation_models_pytorch, whose ResNets name their
+weights as timm and torchgeo do; its metadata and the JSON file beside it say what to feed it.
+Nothing in it can run code.
 """
 
 import json
@@ -72,12 +73,23 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], ExportedEncoder]:
     Raises:
         PipelineError: The file is missing, damaged, or was not exported by us.
     """
+    description = read_description(path)
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return weights, description
+
+
+def read_description(path: Path) -> ExportedEncoder:
+    """Read what an exported encoder says about itself, without its weights.
+
+    Raises:
+        PipelineError: The file is missing, damaged, or was not exported by us.
+    """
     if not path.is_file():
         raise PipelineError(f"encoder {path} does not exist; train it or choose another")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise PipelineError(f"encoder {path} is damaged ({error}); export it again") from None
     if metadata.get("format") != FORMAT:
@@ -85,7 +97,7 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], ExportedEncoder]:
             f"{path} holds no encoder of ours (format {metadata.get('format')!r}, "
             f"expected {FORMAT!r}); choose a file from results/<name>/runs"
         )
-    return weights, _description(json.loads(metadata["description"]))
+    return _description(json.loads(metadata["description"]))
 
 
 def export_encoders(
