@@ -69,7 +69,7 @@ def train(
     num_classes: int,
     workers: int = 0,
 ) -> float:
-    """Train the network in place, to the end of its last epoch.
+    """Train the network in place, to the end of its last epoch; all processes end with the same.
 
     Args:
         fabric: Already launched.
@@ -124,6 +124,7 @@ def train(
             )
         if fabric.is_global_zero:
             print(f"epoch {epoch + 1}/{protocol.epochs}: loss {loss:.4f}", flush=True)
+    _share_buffers(network, fabric.world_size)
     return loss
 
 
@@ -184,6 +185,18 @@ def _step(
     fabric.backward(loss)
     optimizer.step()
     return loss.detach()
+
+
+@torch.no_grad()
+def _share_buffers(network: nn.Module, ranks: int) -> None:
+    """Give all processes the buffers of the first.
+
+    Gradients are shared in every step, but the statistics of batch normalisation that the last step
+    has changed are each process's own, and each would score its tiles with another network.
+    """
+    if ranks > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def _batch_size(tiles: TileDataset, wanted: int, ranks: int) -> int:

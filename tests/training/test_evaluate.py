@@ -7,9 +7,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import yaml
+from lightning.fabric import Fabric
 from torch import nn
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
@@ -18,6 +17,8 @@ from torchmetrics.functional.classification import (
 )
 
 from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+from pipeline.settings_evaluate import EvaluationKey
 from tests.training.learnable_tiles import (
     EMPTY,
     SIZE,
@@ -28,12 +29,15 @@ from tests.training.learnable_tiles import (
     tile,
     write_tile_store,
 )
-from training.evaluate import build_network, evaluate, task_tiles
-from training.finetune import Protocol, learning_rate_at, score_tiles
+from training.encoder_table import encoder_table
+from training.evaluate import build_network, evaluate, plan_evaluation, task_tiles
+from training.finetune import Protocol, learning_rate_at, score_tiles, train
+from training.heads import build_segmenter, freeze
 from training.samples import TileDataset
 from training.score_rows import read_row, write_row
 from training.tile_batch import CropRecipe, TileInputs
 from training.trained_network import read_network
+from training.vit_pyramid import VitShape, build_vit
 
 NUM_CLASSES = 9
 VALID = [sample for sample in range(TEST) if sample != EMPTY]
@@ -82,13 +86,13 @@ def test_counts_are_those_of_torchmetrics_whatever_the_batch(tiles, inputs, batc
 
 
 def test_scores_are_those_of_torchmetrics(tiles, tmp_path):
-    row = evaluate(small_plan(tiles))
-    network = row_network(tiles, tmp_path)
-    inputs = TileInputs(network[1].contract)
+    row = evaluate(small_plan(tiles), tmp_path / "network.safetensors")
+    network, description = read_network(tmp_path / "network.safetensors")
+    inputs = TileInputs(description.contract)
     _, labels = predictions_and_labels(inputs)
     cubes = torch.from_numpy(np.stack([tile("test", sample)["s2"] for sample in VALID]))
     with torch.no_grad():
-        predicted = network[0](inputs({"s2": cubes}, (SIZE, SIZE))).argmax(1)
+        predicted = network(inputs({"s2": cubes}, (SIZE, SIZE))).argmax(1)
     options = {"num_classes": NUM_CLASSES, "ignore_index": 255}
     found = row.columns
     micro = multiclass_accuracy(predicted, labels, average="micro", **options)
@@ -104,61 +108,41 @@ def test_scores_are_those_of_torchmetrics(tiles, tmp_path):
     assert np.isnan(found["iou.snow_and_ice"]) == (8 not in seen)
 
 
-def row_network(tiles, folder):
-    """The network of the same evaluation; training is a function of the plan."""
-    evaluate(small_plan(tiles), folder / "network.safetensors")
-    return read_network(folder / "network.safetensors")
-
-
-def score_on_rank(rank, ranks, store, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks
-    )
-    _, contract = build_network(small_plan(store))
-    counts = score_tiles(
-        FirstBands(), TileInputs(contract), TileDataset(store, "test", ("s2",)), NUM_CLASSES, 4,
-        torch.device("cpu"), rank=rank, ranks=ranks,
-    )  # fmt: skip
-    torch.save(counts, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_devices_score_every_tile_once(tiles, inputs, tmp_path):
-    alone = score_tiles(
-        FirstBands(), inputs, TileDataset(tiles, "test", ("s2",)), NUM_CLASSES, 4,
-        torch.device("cpu"),
-    )  # fmt: skip
-    mp.spawn(score_on_rank, args=(2, tiles, str(tmp_path)), nprocs=2)
-    for rank in range(2):
-        assert torch.equal(torch.load(tmp_path / f"{rank}.pt"), alone)
-
-
-def test_the_command_trains_and_scores_on_two_devices(tiles, tmp_path):
+def test_two_devices_score_what_one_does(tiles, tmp_path):
     """Seven tiles in batches of one: the devices do not have equally many."""
     settings = small_settings(
         epochs=1, devices=2, task={"store": str(tiles), "test_batch_size": 1, "head": "pspnet"}
     )
     values = {"evaluate": settings.model_dump(mode="json")}
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values))
+    kept, file = tmp_path / "network.safetensors", tmp_path / "row.parquet"
     command = [
         *(sys.executable, "-m", "training.evaluate", "--settings", tmp_path / "settings.yaml"),
         *("--task", "tiny", "--encoder", "random_s2", "--mode", "frozen", "--seed", "0"),
-        *("--output", tmp_path / "row.parquet"),
+        *("--output", file, "--network", kept),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr
-    row = read_row(tmp_path / "row.parquet")
-    labelled = [int((tile("test", sample)["label"] != 255).sum()) for sample in VALID]
-    assert row.counts_TCC.sum((1, 2)).tolist() == labelled and len(VALID) % 2 == 1
-    assert row.facts["encoder_depth"] == 3
-    command[command.index("tiny")] = "other"
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert ended.returncode == 1
-    assert ended.stderr.strip().endswith(
-        "there is no task 'other' in evaluate.tasks; known are tiny"
+    row, (network, description) = read_row(file), read_network(kept)
+    data = TileDataset(tiles, "test", ("s2",))
+    alone = score_tiles(
+        network, TileInputs(description.contract), data, NUM_CLASSES, 4, torch.device("cpu")
     )
+    assert np.array_equal(row.counts_TCC, alone.numpy()) and len(VALID) % 2 == 1
+    labelled = [int((tile("test", sample)["label"] != 255).sum()) for sample in VALID]
+    assert row.counts_TCC.sum((1, 2)).tolist() == labelled
+    assert row.facts["encoder_depth"] == 3
+
+
+def test_names_that_do_not_exist_are_said_with_those_that_do(tiles):
+    settings = Settings(evaluate=small_settings(task={"store": str(tiles)}))
+    key = EvaluationKey("other", "random_s2", "frozen", 1.0, 0)
+    with pytest.raises(PipelineError, match="no task 'other' in evaluate.tasks; known are tiny"):
+        plan_evaluation(settings, key)
+    key = key._replace(task="tiny", encoder="none")
+    with pytest.raises(PipelineError, match="no encoder 'none' in .* random_s2, random_s1"):
+        plan_evaluation(settings, key)
 
 
 @pytest.mark.parametrize("head", ["fpn", "pspnet", "deeplabv3plus"])
@@ -175,6 +159,32 @@ def test_frozen_leaves_every_number_of_the_encoder(tiles, tmp_path, head):
     assert not torch.equal(before.segmentation_head[0].weight, after.segmentation_head[0].weight)
 
 
+TRANSFORMERS = [entry for entry in encoder_table() if entry.kind.endswith("vit_large")]
+
+
+@pytest.mark.parametrize(
+    "entry", TRANSFORMERS, ids=[f"{entry.name}-{entry.modality}" for entry in TRANSFORMERS]
+)
+def test_frozen_leaves_every_number_of_a_transformer(tiles, entry):
+    torch.manual_seed(0)
+    encoder = build_vit(entry, VitShape(width=32, depth=4, heads=2))
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    network = build_segmenter("upernet", freeze(encoder), NUM_CLASSES)
+    head = network.segmentation_head[0].weight.clone()
+    inputs = TileInputs(entry.contract(entry.bands, None))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    protocol = Protocol(1, 5e-2, 1e-5, 0.8, 1e-2, 5, CropRecipe(32, 0.5, 0.2, 0))
+    data = {name: TileDataset(tiles, name, (entry.modality,)) for name in ("train", "test")}
+    prepared = fabric.setup_module(network)
+    train(fabric, prepared, inputs, data["train"], protocol, NUM_CLASSES)
+    score_tiles(network, inputs, data["test"], NUM_CLASSES, 4, fabric.device)
+    after = encoder.state_dict()
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]), name
+    assert not torch.equal(head, network.segmentation_head[0].weight)
+
+
 def test_finetuning_moves_the_encoder(tiles, tmp_path):
     plan = small_plan(tiles)
     evaluate(plan, tmp_path / "network.safetensors")
@@ -186,7 +196,12 @@ def test_finetuning_moves_the_encoder(tiles, tmp_path):
 
 def test_it_learns(tiles):
     plan = small_plan(
-        tiles, "random_s1", epochs=20, learning_rate=3e-3, rotation_share=0, task={"crop": None}
+        tiles,
+        "random_s1",
+        epochs=10,
+        learning_rate=5e-3,
+        rotation_share=0,
+        task={"crop": None, "head": "unet"},
     )
     assert evaluate(plan).columns["oa"] > 0.6
 
