@@ -182,16 +182,16 @@ class _Group:
         attributes: Mapping[str, Any],
         known: Mapping[str, Sequence[Any]],
     ) -> None:
-        node = zarr.open_group(store / name, mode="r")
-        self._arrays: dict[str, Any] = {
+        arrays: dict[str, Any] = dict(zarr.open_group(store / name, mode="r").arrays())
+        self._arrays = {
             key: array
-            for key, array in node.arrays()
+            for key, array in arrays.items()
             if array.metadata.dimension_names[0] == "sample" and array.shards is None
         }
         self._name = name
         self._attributes = attributes
         self._known = known
-        self._pixels = node[_first_pixels(node)].shape[-2:]
+        self._pixels = _finest_shape(arrays)
         self.count: int = self._arrays["valid"].shape[0]
 
     @property
@@ -250,10 +250,10 @@ class _Group:
         ]
 
 
-def _first_pixels(node: zarr.Group) -> str:
-    """The finest array of pixels."""
-    sharded = {name: array.shape[-1] for name, array in node.arrays() if array.shards is not None}
-    return max(sharded, key=lambda name: sharded[name])
+def _finest_shape(arrays: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns of the finest array of pixels; only these are sharded."""
+    height, width = max(array.shape[-2:] for array in arrays.values() if array.shards is not None)
+    return int(height), int(width)
 
 
 def _column_type(array: Any) -> pa.DataType:
