@@ -1,11 +1,13 @@
 """What is in a store: ``python -m pipeline.inspect results/demo/nol.zarr``.
 
-Prints what a person wants to know first and writes pictures of samples beside the store.
+Prints what a person wants to know first and writes pictures of samples beside the store. Any store
+will do: four seasons or tiles, native bands or a cube, built here or imported.
 """
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,121 +17,195 @@ from rich.table import Table
 
 from pipeline.errors import PipelineError, run_step
 from pipeline.gallery import sample_gallery
-from pipeline.legend import load_legend
+from pipeline.label_classes import label_classes, label_ids
+from pipeline.store.create import read_attributes
 from pipeline.store.reader import open_store
 
 GALLERY_SAMPLES = 3
+COUNTED_SAMPLES = 64
+"""Samples whose labels are counted, spread over the store; the statistics count them all."""
+
+Groups = Mapping[str, xr.Dataset]
+"""The datasets of a store by name of the group; the name is empty where there is one only."""
 
 
-def summary_table(store: xr.Dataset, path: Path) -> Table:
+@dataclass(frozen=True)
+class Place:
+    """A sample in a store: its group and its position there."""
+
+    group: str
+    index: int
+
+
+def open_groups(path: Path) -> dict[str, xr.Dataset]:
+    """Open every group of a store.
+
+    Raises:
+        PipelineError: There is no store at the path, or it is not one of ours.
+    """
+    names = (read_attributes(path) or {}).get("groups") or [""]
+    return {str(name): open_store(path, str(name) or None) for name in names}
+
+
+def summary_table(groups: Groups, path: Path) -> Table:
     """The store's title, size, validity, splits and arrays as a table for the terminal."""
-    table = Table(title=str(store.attrs.get("title", path.name)), title_justify="left")
+    first = next(iter(groups.values()))
+    table = Table(title=str(first.attrs.get("title", path.name)), title_justify="left")
     table.add_column("what")
     table.add_column("value")
-    for what, value in _facts(store, path):
+    for what, value in _facts(groups, path):
         table.add_row(what, value)
     return table
 
 
 def class_shares(store: xr.Dataset, samples: Sequence[int]) -> list[tuple[str, float]]:
-    """Name and share of each land-cover class over the labelled pixels of some samples."""
+    """Name and share of each class over the labelled pixels, or scenes, of some samples."""
+    array = "label" if "label" in store else "scene_class"
     counts = np.zeros(256, dtype=np.int64)
     for sample in samples:
-        label = store["label"].isel(sample=sample).values
-        ids = np.where(np.isfinite(label), label, 255).astype(np.uint8)
-        counts += np.bincount(ids.ravel(), minlength=256)
+        label = np.asarray(store[array].isel(sample=sample).values)
+        counts += np.bincount(label_ids(label).ravel(), minlength=256)
     labelled = max(1, counts[:255].sum())
+    return [(row.name, counts[row.id] / labelled) for row in label_classes(store[array].attrs)]
+
+
+def valid_samples(groups: Groups) -> list[Place]:
+    """The complete samples of all groups, in order."""
     return [
-        (land_cover.name, counts[land_cover.id] / labelled)
-        for land_cover in load_legend("dynamic_world")
+        Place(name, int(index))
+        for name, store in groups.items()
+        for index in np.flatnonzero(store["valid"].values)
     ]
 
 
-def valid_samples(store: xr.Dataset) -> list[int]:
-    """Indices of the samples that are complete, ascending."""
-    return np.flatnonzero(store["valid"].values).tolist()
-
-
-def find_sample(store: xr.Dataset, location_id: str) -> int:
-    """The index of a complete sample by its location id.
+def find_sample(groups: Groups, sample_id: str) -> Place:
+    """Where a complete sample is, by its id.
 
     Raises:
         PipelineError: No such id, or its sample was rejected.
     """
-    found = np.flatnonzero(store["id"].values == location_id)
-    if found.size == 0:
-        raise PipelineError(f"no location {location_id!r} in this store")
-    index = int(found[0])
-    if not bool(store["valid"].values[index]):
-        raise PipelineError(f"location {location_id} was rejected; the ledger says why")
-    return index
+    for name, store in groups.items():
+        found = np.flatnonzero(store["id"].values == sample_id)
+        if found.size:
+            index = int(found[0])
+            if not bool(store["valid"].values[index]):
+                why = str(store["reason"].values[index]) if "reason" in store else ""
+                told = f" ({why})" if why else "; the index says why"
+                raise PipelineError(f"{sample_id} was rejected{told}")
+            return Place(name, index)
+    raise PipelineError(f"no sample {sample_id!r} in this store")
 
 
-def _facts(store: xr.Dataset, path: Path) -> list[tuple[str, str]]:
+def _facts(groups: Groups, path: Path) -> Iterator[tuple[str, str]]:
+    first = next(iter(groups.values()))
+    yield "simulated", "YES, not for science" if first.attrs.get("simulated") else "no"
+    yield "layout", str(first.attrs["layout"])
+    for name, store in groups.items():
+        yield from _group_facts(store, f"{name}: " if name else "")
+    yield "size on disk", ", ".join(_sizes(groups, path))
+    for key in ("source", "code_version", "dataset_hash"):
+        if key in first.attrs:
+            yield key.replace("_", " "), str(first.attrs[key])
+    for licence in first.attrs.get("licences", []):
+        yield "licence", str(licence)
+
+
+def _group_facts(store: xr.Dataset, prefix: str) -> Iterator[tuple[str, str]]:
     valid = store["valid"].values.astype(bool)
-    splits = Counter(store["split"].values[valid].tolist())
-    by_split = ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))
-    arrays = ", ".join(
-        f"{name} {tuple(array.sizes.values())}"
-        for name, array in store.data_vars.items()
-        if array.ndim > 2
-    )
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return [
-        ("simulated", "YES, not for science" if store.attrs.get("simulated") else "no"),
-        ("samples", f"{valid.sum():,} complete of {valid.size:,}"),
-        ("splits", by_split or "none"),
-        ("arrays", arrays),
-        ("size on disk", f"{size / 1e6:,.1f} MB"),
-        ("dataset hash", str(store.attrs.get("dataset_hash", ""))),
-    ]
+    yield f"{prefix}samples", f"{valid.sum():,} complete of {valid.size:,}"
+    if "reason" in store and not valid.all():
+        yield f"{prefix}rejected", _counted(store["reason"].values[~valid].tolist())
+    yield f"{prefix}splits", _counted(store["split"].values[valid].tolist())
+    for name, array in store.data_vars.items():
+        if array.ndim > 2:
+            axes = ", ".join(f"{axis} {size}" for axis, size in array.sizes.items())
+            yield f"{prefix}{name}", f"{array.dtype} ({axes})"
+    days = store["s2_time"].values[valid].astype("datetime64[D]")
+    known = days[~np.isnat(days)]
+    if known.size:
+        yield f"{prefix}scenes", f"{known.min()} to {known.max()}"
 
 
-def _print_classes(console: Console, store: xr.Dataset, samples: Sequence[int]) -> None:
-    table = Table(title=f"classes in {len(samples)} samples", title_justify="left")
-    table.add_column("class")
-    table.add_column("share", justify="right")
-    for name, share in class_shares(store, samples):
-        table.add_row(name, f"{100 * share:.1f} %")
-    console.print(table)
+def _counted(names: Sequence[str]) -> str:
+    counts = sorted(Counter(names).items())
+    return ", ".join(f"{name or 'none'} {count}" for name, count in counts) or "none"
 
 
-def _write_galleries(store: xr.Dataset, samples: Sequence[int], folder: Path) -> list[Path]:
+def _sizes(groups: Groups, path: Path) -> Iterator[str]:
+    """Bytes of the whole store and of each array of pixels, over all groups."""
+    yield f"{_megabytes(path):,.1f} MB"
+    arrays = {name for store in groups.values() for name in store.data_vars}
+    for array in sorted(str(name) for name in arrays):
+        folders = [path / group / array if group else path / array for group in groups]
+        yield f"{array} {sum(map(_megabytes, folders)):,.1f}"
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def _print_classes(console: Console, groups: Groups) -> None:
+    for name, store in groups.items():
+        if "label" not in store and "scene_class" not in store:
+            continue
+        valid = np.flatnonzero(store["valid"].values)
+        counted = valid[_spread(len(valid), COUNTED_SAMPLES)]
+        where = f" of {name}" if name else ""
+        table = Table(title=f"classes in {len(counted)} samples{where}", title_justify="left")
+        table.add_column("class")
+        table.add_column("share", justify="right")
+        for land_cover, share in class_shares(store, counted.tolist()):
+            table.add_row(land_cover, f"{100 * share:.1f} %")
+        console.print(table)
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Positions spread evenly over so many."""
+    if not count:
+        return []
+    chosen: list[int] = np.linspace(0, count - 1, min(wanted, count)).astype(int).tolist()
+    return chosen
+
+
+def _write_gallery(groups: Groups, place: Place, folder: Path) -> Path:
+    sample = groups[place.group].isel(sample=place.index)
+    mark = "SIMULATED  " if sample.attrs.get("simulated") else ""
+    where = f"{sample['lon'].item():.4f} E {sample['lat'].item():.4f} N"
+    group = f"{place.group}_" if place.group else ""
+    file = folder / f"{group}sample_{place.index:06d}.png"
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for sample in samples:
-        one = store.isel(sample=sample)
-        mark = "SIMULATED  " if store.attrs.get("simulated") else ""
-        caption = f"{mark}{one['id'].item()}  {one['lon'].item():.4f} E {one['lat'].item():.4f} N"
-        file = folder / f"sample_{sample:06d}.png"
-        sample_gallery(one, caption).save(file)
-        written.append(file)
-    return written
+    sample_gallery(sample, f"{mark}{sample['id'].item()}  {where}").save(file)
+    return file
 
 
 def main() -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("store", type=Path, help="a nol.zarr")
-    parser.add_argument("--sample", help="location id to draw; by default a few are")
+    parser.add_argument("store", type=Path, help="any store, e.g. results/demo/nol.zarr")
+    parser.add_argument("--sample", help="id of the sample to draw; by default a few are")
     parser.add_argument(
         "--gallery", type=Path, help="folder for pictures; default beside the store"
     )
     arguments = parser.parse_args()
-    store = open_store(arguments.store)
+    groups = open_groups(arguments.store)
     console = Console()
-    console.print(summary_table(store, arguments.store))
-    valid = valid_samples(store)
+    console.print(summary_table(groups, arguments.store))
+    valid = valid_samples(groups)
     if not valid:
         raise PipelineError(f"{arguments.store} holds no complete sample yet")
-    spread = np.linspace(0, len(valid) - 1, min(GALLERY_SAMPLES, len(valid))).astype(int)
-    drawn = [valid[index] for index in spread]
+    drawn = [valid[position] for position in _spread(len(valid), GALLERY_SAMPLES)]
     if arguments.sample:
-        drawn = [find_sample(store, arguments.sample)]
-    _print_classes(console, store, valid[:64])
-    folder = arguments.gallery or arguments.store.parent / "gallery"
-    for file in _write_galleries(store, drawn, folder):
-        console.print(f"picture {file}")
+        drawn = [find_sample(groups, arguments.sample)]
+    _print_classes(console, groups)
+    folder = arguments.gallery or _gallery_folder(arguments.store)
+    for place in drawn:
+        # not through the console, which would break a long path in two
+        print(f"picture {_write_gallery(groups, place, folder)}")
+
+
+def _gallery_folder(store: Path) -> Path:
+    """``gallery`` beside ``nol.zarr``, ``gallery_dw`` beside ``dw.zarr`` and so on."""
+    return store.parent / ("gallery" if store.stem == "nol" else f"gallery_{store.stem}")
 
 
 if __name__ == "__main__":

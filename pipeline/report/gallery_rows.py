@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.gallery import Panel, date_title, sample_dates, sample_gallery, sample_panels
+from pipeline.gallery import Panel, date_title, edges, sample_dates, sample_gallery, sample_panels
 from pipeline.report.charts import WARNING
 from pipeline.report.contents import Contents, StoreContents
 from pipeline.report.pictures import SIMULATED_MARK, Picture, embed_image, save_image
@@ -19,7 +19,10 @@ SAMPLES = {"nol": 12, "dw": 6, "osm": 6}
 """Samples shown of each store: a page one can scroll through, whatever the size of the build."""
 
 _SEASON_PIXELS = 184
-_TILE_PIXELS = 300
+_TILE_PIXELS = 280
+_EDGE_PIXELS = 264
+"""Of one date: enlarged thumbnails, whole tiles, and edges, whose detail is the point."""
+
 _GAP = 4
 _SMOOTH = Image.Resampling.LANCZOS
 _STEPWISE = Image.Resampling.NEAREST
@@ -43,10 +46,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Strip:
-    """One kind of picture of a sample, all its dates side by side."""
+    """One kind of picture of a sample, all its dates side by side.
+
+    Attributes:
+        title: What it shows.
+        picture: The picture.
+        wide: Whether it is shown as wide as the page.
+    """
 
     title: str
     picture: Picture
+    wide: bool
 
 
 @dataclass(frozen=True)
@@ -180,10 +190,12 @@ def _strips(store: StoreContents, sample: xr.Dataset, name: str) -> Iterator[Str
     dates = sample_dates(sample)
     pixels = _SEASON_PIXELS if len(dates) > 1 else _TILE_PIXELS
     for number, panel in enumerate(sample_panels(sample)):
-        strip = _side_by_side([_draw(panel, date, pixels) for date in dates])
+        size = _EDGE_PIXELS if panel.draw is edges else pixels
+        strip = _side_by_side([_draw(panel, date, size) for date in dates])
         if store.simulated:
             _mark(strip)
-        yield Strip(panel.title, embed_image(strip, f"{name}_{number}"))
+        wide = panel.draw is edges and len(dates) > 1
+        yield Strip(panel.title, embed_image(strip, f"{name}_{number}"), wide)
 
 
 def _draw(panel: Panel, date: xr.Dataset, pixels: int) -> Image.Image:
@@ -201,7 +213,7 @@ def _side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def _mark(strip: Image.Image) -> None:
     """The word at the lower left, on a ground of its own."""
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(9)
-    box = draw.textbbox((4, strip.height - 13), SIMULATED_MARK, font=font)
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(11)
+    box = draw.textbbox((4, strip.height - 16), SIMULATED_MARK, font=font)
     draw.rectangle((box[0] - 3, box[1] - 2, box[2] + 3, box[3] + 2), fill="white")
-    draw.text((4, strip.height - 13), SIMULATED_MARK, fill=WARNING, font=font)
+    draw.text((4, strip.height - 16), SIMULATED_MARK, fill=WARNING, font=font)

@@ -10,8 +10,9 @@ from importlib.resources import files
 
 import folium
 import numpy as np
+from branca.element import Element, Figure
 from markupsafe import Markup
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MatplotlibFigure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -52,6 +53,7 @@ class MapParts:
         html: The map's element.
         script: What draws the map.
         shown: Places shown, by store.
+        legend: What the map shows at first: text and colour.
     """
 
     style: Markup
@@ -59,13 +61,7 @@ class MapParts:
     html: Markup
     script: Markup
     shown: dict[str, int]
-
-
-class _OfflineMap(folium.Map):
-    """A map that asks for no script and no style from anywhere."""
-
-    default_js: Sequence[tuple[str, str]] = []
-    default_css: Sequence[tuple[str, str]] = []
+    legend: tuple[tuple[str, str], ...]
 
 
 def status_colors(outcomes: Sequence[str]) -> dict[str, str]:
@@ -81,7 +77,11 @@ def interactive_map(stores: Sequence[Places]) -> MapParts:
     """The map of all candidates by store and status."""
     extent = map_extent(stores, margin=3.0)
     west, south, east, north = extent
-    canvas = _OfflineMap(tiles=None, prefer_canvas=True, min_zoom=1, world_copy_jump=True)
+    canvas = folium.Map(tiles=None, prefer_canvas=True, min_zoom=1, world_copy_jump=True)
+    # no script and no style from anywhere: the page holds Leaflet
+    canvas.default_js, canvas.default_css = [], []
+    root = Figure()
+    canvas.add_to(root)
     folium.raster_layers.ImageOverlay(
         image=embed_image(Image.fromarray(land_picture(extent)), "land").uri,
         bounds=[[south, west], [north, east]],
@@ -99,10 +99,9 @@ def interactive_map(stores: Sequence[Places]) -> MapParts:
         shown[places.store] = len(chosen)
         for layer in _status_layers(places, chosen, visible=number == 0):
             layer.add_to(canvas)
-    folium.LayerControl(collapsed=False).add_to(canvas)
+    folium.LayerControl(collapsed=True).add_to(canvas)
     canvas.fit_bounds(_data_bounds(stores), padding=(18, 18))
     _fix_names(canvas)
-    root = canvas.get_root()
     root.render()
     style = f"{_leaflet_style()}\n#{canvas.get_name()} {{width: 100%; height: 100%;}}"
     return MapParts(
@@ -111,6 +110,7 @@ def interactive_map(stores: Sequence[Places]) -> MapParts:
         Markup(root.html.render()),  # noqa: S704
         Markup(root.script.render()),  # noqa: S704
         shown,
+        tuple(_legend(stores[0])),
     )
 
 
@@ -153,17 +153,21 @@ def land_picture(extent: tuple[float, float, float, float]) -> NDArray[np.uint8]
     lat = np.rad2deg(2 * np.arctan(np.exp(northing)) - np.pi / 2)
     lon = np.linspace(west, east, _LAND_PIXELS)
     land = is_land(lon[None, :], lat[:, None])
-    return np.where(land[..., None], np.uint8(_LAND), np.uint8(_SEA))
+    return _paint_land(land)
 
 
-def location_chart(stores: Sequence[Places]) -> Figure:
+def _paint_land(land: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.array([_SEA, _LAND], np.uint8)[land.astype(np.intp)]
+
+
+def location_chart(stores: Sequence[Places]) -> MatplotlibFigure:
     """The same map as a picture: every place of every store, coloured by status."""
     west, south, east, north = map_extent(stores, margin=0.35)
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    figure = MatplotlibFigure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.add_subplot()
     lon, lat = np.linspace(west, east, 720), np.linspace(north, south, 460)
     land = is_land(lon[None, :], lat[:, None])
-    picture = np.where(land[..., None], np.uint8(_LAND), np.uint8(_SEA))
+    picture = _paint_land(land)
     axes.imshow(picture, extent=(west, east, south, north), interpolation="nearest")
     for marker, places in zip("os^", stores, strict=False):
         _scatter(axes, places, marker)
@@ -190,7 +194,7 @@ def _scatter(axes: object, places: Places, marker: str) -> None:
             color=color,
             linewidths=0.3,
             edgecolors="white" if size > 2 else "none",
-            label=f"{_TITLES[places.store]}: {_status_text(status)} ({int(one.sum()):,})",
+            label=_layer_title(places, status),
             rasterized=len(outcomes) >= 2_000,
         )
 
@@ -203,8 +207,7 @@ def _status_layers(
         rows = [row for row in chosen if places.outcomes[row] == status]
         if not rows:
             continue
-        total = sum(outcome == status for outcome in places.outcomes)
-        title = f"{_TITLES[places.store]}: {_status_text(status)} ({total:,})"
+        title = _layer_title(places, status)
         swatch = f'<i class="swatch" style="background:{color}"></i>{title}'
         group = folium.FeatureGroup(name=swatch, show=visible)
         folium.GeoJson(
@@ -215,6 +218,16 @@ def _status_layers(
             tooltip=folium.GeoJsonTooltip(["id", "status"], labels=False),
         ).add_to(group)
         yield group
+
+
+def _legend(places: Places) -> Iterator[tuple[str, str]]:
+    for status, color in status_colors(places.outcomes).items():
+        yield _layer_title(places, status), color
+
+
+def _layer_title(places: Places, status: str) -> str:
+    total = sum(outcome == status for outcome in places.outcomes)
+    return f"{_TITLES[places.store]}: {_status_text(status)} ({total:,})"
 
 
 def _points(places: Places, rows: Sequence[int]) -> dict[str, object]:
@@ -262,7 +275,7 @@ def _vendored(name: str) -> bytes:
 
 def _fix_names(canvas: folium.Map) -> None:
     """Number the elements instead of naming them at random: the same data give the same page."""
-    waiting = [canvas]
+    waiting: list[Element] = [canvas]
     for number in range(1_000_000):
         if not waiting:
             return

@@ -46,8 +46,7 @@ def save_chart(figure: Figure, folder: Path, name: str, simulated: bool) -> Pict
         simulated: Whether the data are.
     """
     if simulated:
-        mark = {"ha": "right", "va": "top", "fontsize": 6.5, "color": WARNING}
-        figure.text(0.995, 0.995, SIMULATED_MARK, weight="bold", **mark)
+        mark_figure(figure)
     png, svg = io.BytesIO(), io.BytesIO()
     # fixed ids and no date: the same data give the same bytes
     with mpl.rc_context({"svg.hashsalt": name}):
@@ -61,10 +60,16 @@ def save_chart(figure: Figure, folder: Path, name: str, simulated: bool) -> Pict
     return Picture(name, uri, round(width), round(height), files)
 
 
+def mark_figure(figure: Figure) -> None:
+    """Write on a chart that its data are simulated."""
+    mark = figure.text(0.995, 0.995, SIMULATED_MARK, ha="right", va="top", weight="bold")
+    mark.set(fontsize=6.5, color=WARNING)
+
+
 def embed_image(image: Image.Image, name: str, files: tuple[str, ...] = ()) -> Picture:
     """A photograph for the page, as WebP."""
     body = io.BytesIO()
-    image.save(body, "WEBP", quality=72, method=4)
+    image.save(body, "WEBP", quality=66, method=4)
     return Picture(name, data_uri(body.getvalue(), "image/webp"), *image.size, files)
 
 

@@ -36,7 +36,7 @@ def test_one_sample_by_its_id(finished, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--sample", "nowhere"], "no location 'nowhere'"), ([], "there is no Zarr store")],
+    [(["--sample", "nowhere"], "no sample 'nowhere'"), ([], "there is no Zarr store")],
 )
 def test_mistakes_are_one_line(finished, tmp_path, arguments, words):
     store = finished.store if arguments else tmp_path / "none.zarr"
