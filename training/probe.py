@@ -23,6 +23,7 @@ from pipeline.provenance import code_version
 from pipeline.settings import Settings, load_settings, short_hash
 from pipeline.settings_evaluate import ProbeSettings
 from pipeline.store.create import read_attributes
+from training.encoders import RANDOM
 from training.features import pooled_features
 from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
 from training.scene_tiles import SceneTiles
@@ -174,6 +175,7 @@ def probe(settings: Settings, name: str, seed: int, device: torch.device) -> lis
         "seed": seed,
         "train_tiles": len(groups[0]),
         "test_tiles": len(groups[1]),
+        "classes": len(groups[0].classes),
         "settings_hash": short_hash(
             chosen.model_dump(mode="json") | encoder_settings.model_dump(mode="json")
         ),
@@ -188,24 +190,34 @@ def probe(settings: Settings, name: str, seed: int, device: torch.device) -> lis
     return [facts | row for row in scored]
 
 
+def seeds_that_matter(settings: Settings, name: str, seeds: Sequence[int]) -> Sequence[int]:
+    """All for random weights; the features of any others are the same with every seed."""
+    encoder = settings.evaluate.encoders.get(name)
+    return seeds if encoder is not None and encoder.weights == RANDOM else seeds[:1]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of ``python -m training.probe``."""
     parser = argparse.ArgumentParser(prog="python -m training.probe", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
     parser.add_argument("--encoder", required=True, help="name in evaluate.encoders")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of random weights")
     parser.add_argument("--output", type=Path, required=True, help="rows (Parquet)")
     options = parser.parse_args(arguments)
     settings = load_settings(options.settings)
     on_gpu = takes_gpus(settings.evaluate.accelerator)
     with gpus_of_this_run(1 if on_gpu else 0, installed_gpus()):
         device = torch.device("cuda" if on_gpu else "cpu")
-        rows = probe(settings, options.encoder, options.seed, device)
+        seeds = seeds_that_matter(settings, options.encoder, options.seeds)
+        rows = [row for seed in seeds for row in probe(settings, options.encoder, seed, device)]
     content = io.BytesIO()
     pd.DataFrame(rows).to_parquet(content, index=False)
     write_atomically(options.output, content.getvalue())
     for row in rows:
-        print(f"{options.encoder}, {row['classifier']}: OA {row['oa']:.4f}", flush=True)
+        print(
+            f"{options.encoder}, {row['classifier']}, seed {row['seed']}: OA {row['oa']:.4f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of the paper from our scores: ``python -m training.tables --summary summary.parquet``.
+"""The tables of the paper from our scores: ``python -m training.tables --summary FILE --output T``.
 
 One table a task (Tables II to IV of the paper), or one for a choice of encoders over all tasks (the
 ablation, Tables V and VI): encoders down, modes and scores across, mean and standard deviation over
@@ -97,14 +97,14 @@ def probe_table(rows: pd.DataFrame) -> ScoreTable:
     """Linear probe and nearest neighbours on frozen features.
 
     Args:
-        rows: Of `training.probe`, one per encoder and classifier.
+        rows: Of `training.probe`, one per encoder, seed and classifier.
     """
     classifiers = list(dict.fromkeys(rows["classifier"]))
     columns = [(classifier, metric) for classifier in classifiers for metric in ("oa", "mf1")]
 
     def cell(of_encoder: pd.DataFrame, column: tuple[str, str]) -> ScoreCell:
-        values = of_encoder.loc[of_encoder["classifier"] == column[0], column[1]]
-        return ScoreCell(mean=100 * float(values.mean())) if len(values) else ScoreCell()
+        values = 100 * of_encoder.loc[of_encoder["classifier"] == column[0], column[1]]
+        return ScoreCell(float(values.mean()), float(values.std(ddof=1)))
 
     sections = []
     for modality, of_modality in rows.groupby("modality", sort=True):
@@ -115,6 +115,12 @@ def probe_table(rows: pd.DataFrame) -> ScoreTable:
             for encoder, group in of_modality.groupby("encoder", sort=False)
         ]
         sections.append((MODALITY_TITLES[str(modality)], _marked(lines)))
+    first = rows.iloc[0]
+    facts = (
+        f"{first['train_tiles']} tiles to fit on, {first['test_tiles']} scored; guessing among "
+        f"{first['classes']} classes gets {100 / first['classes']:.0f} %. Only random weights have "
+        "seeds."
+    )
     task = ", ".join(dict.fromkeys(rows["task"]))
     return ScoreTable(
         title=f"Frozen features on {task} (%)",
@@ -122,7 +128,7 @@ def probe_table(rows: pd.DataFrame) -> ScoreTable:
         groups=tuple((classifier, 2) for classifier in classifiers),
         columns=tuple(METRIC_TITLES[metric] for _, metric in columns),
         sections=tuple(sections),
-        notes=(_SIMULATED,) if bool(rows["simulated"].any()) else (),
+        notes=(*((_SIMULATED,) if bool(rows["simulated"].any()) else ()), facts),
     )
 
 
@@ -225,25 +231,28 @@ def _notes(ours: pd.DataFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _score_tables(summary: pd.DataFrame, ablation: Sequence[str] | None) -> list[ScoreTable]:
+    """One for each task, or for each score over all tasks."""
+    published = read_published()
+    if ablation:
+        return [ablation_table(summary, ablation, published, metric) for metric in METRICS]
+    return [task_table(summary, task, published) for task in dict.fromkeys(summary["task"])]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of ``python -m training.tables``."""
     parser = argparse.ArgumentParser(prog="python -m training.tables", description=__doc__)
-    parser.add_argument("--summary", type=Path, required=True, help="summary.parquet")
+    rows = parser.add_mutually_exclusive_group(required=True)
+    rows.add_argument("--summary", type=Path, help="summary.parquet: a table of each task")
+    rows.add_argument("--probes", type=Path, nargs="+", help="rows of probes: one table of them")
     parser.add_argument("--output", type=Path, required=True, help="table, without its suffix")
-    parser.add_argument("--task", help="the table of one task; without, of all")
     parser.add_argument("--ablation", nargs="+", help="encoders of one table over all tasks")
-    parser.add_argument("--probes", type=Path, nargs="*", default=[], help="rows of the probes")
     options = parser.parse_args(arguments)
-    summary = pd.read_parquet(options.summary)
-    published = read_published()
-    if options.ablation:
-        tables = [ablation_table(summary, options.ablation, published, m) for m in METRICS]
-    else:
-        tasks = [options.task] if options.task else list(dict.fromkeys(summary["task"]))
-        tables = [task_table(summary, task, published) for task in tasks]
     if options.probes:
-        rows = pd.concat([pd.read_parquet(path) for path in options.probes], ignore_index=True)
-        tables.append(probe_table(rows))
+        probes = [pd.read_parquet(path) for path in options.probes]
+        tables = [probe_table(pd.concat(probes, ignore_index=True))]
+    else:
+        tables = _score_tables(pd.read_parquet(options.summary), options.ablation)
     for suffix, render in RENDERERS.items():
         write_atomically(options.output.with_suffix(suffix), render(tables).encode())
     print(f"{len(tables)} tables in {options.output}{{{','.join(RENDERERS)}}}", flush=True)

@@ -1,8 +1,9 @@
 """Are features better than chance on real images? A linear probe and kNN on EuroSAT patches.
 
 ``python -m tests.benchmarks.bench_probe [ENCODER ...]``: every encoder named (a file of ours, or a
-name of ``training/encoders.csv``) is reported beside random weights. Patches are the real ones of
-the sample folder (NOLDO_SAMPLE_DATA), each scored once in five folds; the limit is chance.
+name of ``training/encoders.csv``; by default that of the demo, if it was made) is reported beside
+random weights. Patches are the real ones of the sample folder (NOLDO_SAMPLE_DATA), each scored once
+in five folds; the limit is chance.
 """
 
 import os
@@ -23,6 +24,7 @@ from training.probe import linear_probe, nearest_neighbours
 from training.tile_batch import TileInputs
 
 PATCHES = Path(os.environ.get("NOLDO_SAMPLE_DATA", "../shared/data/real")) / "eurosat"
+DEMO = Path("results/demo/runs/midF/encoders/s2.safetensors")
 FOLDS = 5
 RANDOM_SEEDS = 3
 BATCH = 30
@@ -36,7 +38,8 @@ def main() -> None:
     cubes, labels = read_patches()
     classes = int(labels.max()) + 1
     print(f"{len(cubes)} patches, {classes} classes, chance {1 / classes:.3f}")
-    backbones = {encoder: backbone_of(encoder) for encoder in sys.argv[1:]}
+    named = sys.argv[1:] or [str(DEMO)] * DEMO.is_file()
+    backbones = {encoder: backbone_of(encoder) for encoder in named}
     scores = [
         report("random", cubes, labels, seed, backbone)
         for backbone in sorted({"resnet50", *backbones.values()})

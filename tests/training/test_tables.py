@@ -185,13 +185,18 @@ def test_the_ablation_sets_tasks_side_by_side(summary):
 def test_probes_have_a_table():
     rows = pd.DataFrame(
         [
-            {"task": "eurosat", "encoder": name, "modality": "s2", "seed": 0, "classifier": kind,
-             "oa": oa, "mf1": oa / 2, "simulated": False}
-            for name, oa in (("random", 0.4), ("midF_s2", 0.7))
+            {"task": "eurosat", "encoder": name, "modality": "s2", "seed": seed, "classifier": kind,
+             "oa": oa, "mf1": oa / 2, "simulated": False, "train_tiles": 90, "test_tiles": 30,
+             "classes": 10}
+            for name, seed, oa in (("random", 0, 0.3), ("random", 1, 0.5), ("midF_s2", 0, 0.7))
             for kind in ("linear", "knn5")
         ]
     )  # fmt: skip
-    ((_, lines),) = probe_table(rows).sections
+    table = probe_table(rows)
+    ((_, lines),) = table.sections
+    assert "90 tiles to fit on, 30 scored; guessing among 10 classes gets 10 %" in table.notes[0]
+    assert [line.labels[1] for line in lines] == ["2", "1"]
+    assert lines[0].cells[0].std == pytest.approx(20 / 2**0.5) and np.isnan(lines[1].cells[0].std)
     assert [line.cells[0].mark for line in lines] == ["second", "best"]
     assert lines[1].cells[0].mean == pytest.approx(70)
 

@@ -5,6 +5,7 @@
 localrules:
     evaluate,
     tables,
+    probe,
     ablation,
     analysis,
 
@@ -64,7 +65,8 @@ rule probe_encoder:
         f"{SCORES}/probe/{{encoder}}.parquet",
     params:
         settings=SETTINGS_FILE,
-        defining=EVALUATE.probe.model_dump(mode="json"),
+        defining=probe_defining,
+        seeds=EVALUATE.seeds,
     message:
         "Probing {wildcards.encoder}"
     log:
@@ -78,7 +80,28 @@ rule probe_encoder:
         "../../envs/train.yaml"
     shell:
         "python -m training.probe --settings {params.settings} --encoder {wildcards.encoder}"
-        " --output {output} 2>&1 | tee {log}"
+        " --seeds {params.seeds} --output {output} 2>&1 | tee {log}"
+
+
+rule probe_table:
+    input:
+        probe_rows,
+    output:
+        multiext(f"{TABLES}/probe", ".md", ".tex", ".html"),
+    params:
+        table=lambda wildcards, output: Path(output[0]).with_suffix(""),
+    message:
+        "Writing the table of the probes"
+    log:
+        f"{FOLDER}/logs/probe_table.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/probe_table.tsv"
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "python -m training.tables --probes {input} --output {params.table} 2>&1 | tee {log}"
 
 
 rule gather_scores:
@@ -110,13 +133,11 @@ rule gather_scores:
 
 rule task_tables:
     input:
-        PROBES,
         summary=rules.gather_scores.output.summary,
     output:
         multiext(f"{TABLES}/tasks", ".md", ".tex", ".html"),
     params:
         table=lambda wildcards, output: Path(output[0]).with_suffix(""),
-        probes=lambda wildcards, input: [file for file in input if file in PROBES],
     message:
         "Writing the tables"
     log:
@@ -129,7 +150,7 @@ rule task_tables:
         "../../envs/train.yaml"
     shell:
         "python -m training.tables --summary {input.summary} --output {params.table}"
-        " --probes {params.probes} 2>&1 | tee {log}"
+        " 2>&1 | tee {log}"
 
 
 rule ablation_table:
@@ -168,6 +189,16 @@ rule evaluate:
         "The scores are in {params.scores}"
 
 
+rule probe:
+    """a linear probe and neighbours on frozen features, as of EuroSAT (evaluate.probe.store)"""
+    input:
+        *rules.probe_table.output,
+    params:
+        tables=tables_folder,
+    message:
+        "The probes are in {params.tables}"
+
+
 rule ablation:
     """a table of the encoders named in evaluate.ablation, over all tasks"""
     input:
@@ -185,6 +216,7 @@ rule tables:
         ROWS,
         *rules.task_tables.output,
         rules.ablation_table.output if ABLATION else [],
+        rules.probe_table.output if PROBES else [],
         *rules.analysis.input,
     params:
         tables=tables_folder,

@@ -99,6 +99,21 @@ def evaluation_defining(wildcards):
     return EVALUATE.defining(wildcards.task, wildcards.encoder)
 
 
+def probe_defining(wildcards):
+    """The settings that decide the rows of a probe."""
+    encoder = EVALUATE.encoders[wildcards.encoder]
+    return [part.model_dump(mode="json") for part in (EVALUATE.probe, encoder)]
+
+
+def probe_rows(wildcards):
+    """The rows of all probes."""
+    if not PROBES:
+        raise WorkflowError(
+            "evaluate.probe.store is null; name a store of tiles such as eurosat.zarr"
+        )
+    return PROBES
+
+
 def encoders_of_runs(names):
     """What a run has made when it has ended; its checkpoints lie beside."""
     return [
