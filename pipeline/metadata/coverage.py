@@ -16,7 +16,10 @@ import shapely
 from pipeline.errors import PipelineError
 from pipeline.store.sample_index import CORE_FIELDS, ROWS_PER_BATCH
 
-_READ = ("group", "split", "valid", "epsg", "s2_time", "s1_time", "cloud_cover", "geometry")
+_READ = (
+    *("group", "split", "valid", "reason", "epsg"),
+    *("s2_time", "s1_time", "cloud_cover", "geometry"),
+)
 
 Box = tuple[float, float, float, float]
 
@@ -35,6 +38,8 @@ class Coverage:
         first: Earliest acquisition, None if no time is known.
         last: Latest acquisition.
         cloud: Least and largest cloud cover of a scene, percent; None if unknown.
+        largest_gap: Between Sentinel-2 and Sentinel-1 of one sample and date; None if unknown.
+        reasons: Samples that are not valid, by reason.
     """
 
     candidates: int = 0
@@ -46,10 +51,13 @@ class Coverage:
     first: dt.datetime | None = None
     last: dt.datetime | None = None
     cloud: tuple[float, float] | None = None
+    largest_gap: dt.timedelta | None = None
+    reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, rows: pa.Table) -> None:
         """Count more rows of an index."""
         self.candidates += len(rows)
+        self.reasons.update(rows.filter(pc.invert(rows["valid"]))["reason"].to_pylist())
         rows = rows.filter(rows["valid"])
         self.valid += len(rows)
         for name, counter in (("split", self.splits), ("group", self.groups), ("epsg", self.epsg)):
@@ -57,6 +65,11 @@ class Coverage:
         self._widen_box(rows["geometry"])
         for name in ("s2_time", "s1_time"):
             self._widen_time(rows[name])
+        gap = pc.max(pc.abs(_gaps_ms(rows["s2_time"], rows["s1_time"]))).as_py()
+        if gap is not None:
+            self.largest_gap = max(
+                dt.timedelta(milliseconds=gap), self.largest_gap or dt.timedelta()
+            )
         least, largest = _extremes(rows["cloud_cover"])
         if least is not None:
             known = self.cloud or (least, largest)
@@ -117,6 +130,14 @@ def read_coverage(index: Path) -> Coverage:
 def timestamp(moment: dt.datetime | None) -> str | None:
     """RFC 3339 in UTC, to the second; None stays None."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def _gaps_ms(first: pa.ChunkedArray, second: pa.ChunkedArray) -> Any:
+    """Milliseconds from one to the other, of every pair of two columns of lists."""
+    both = [pc.list_flatten(times).cast(pa.int64()) for times in (first, second)]
+    return (
+        pc.subtract(both[1], both[0]) if len(both[0]) == len(both[1]) else pa.nulls(1, pa.int64())
+    )
 
 
 def _extremes(lists: pa.ChunkedArray) -> tuple[Any, Any]:

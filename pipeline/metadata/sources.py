@@ -7,20 +7,19 @@ the works to cite from ``references.bib``.
 import csv
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
 from pipeline.errors import PipelineError
 
 SHARE_ALIKE_NOTICE = (
-    "Share-alike: {arrays} derive from OpenStreetMap. Whoever makes them public, alone or within "
-    "this store, has to offer them under the Open Database License 1.0, keep the credit "
-    '"(c) OpenStreetMap contributors", and offer databases that are derived from them under the '
-    "same licence (ODbL 1.0, sections 4.2 to 4.4). The other arrays are independent databases "
-    "beside them and keep their own terms (a collective database, section 4.5a). Models trained "
-    "on them, and figures, are produced works, which need the notice of section 4.3. This is our "
-    "reading and no legal advice; the terms of the map service itself were not verified."
+    "Share-alike ({arrays}): derived from OpenStreetMap. Whoever makes this public, alone or "
+    "within the store, has to offer it under the Open Database License 1.0, keep the credit "
+    '"(c) OpenStreetMap contributors", and offer databases that are derived from it under the '
+    "same licence (ODbL 1.0, sections 4.2 to 4.4). The other arrays are independent of it and keep "
+    "their own terms (a collective database, section 4.5a). Figures and, as we read it, models "
+    "trained on it are produced works, which need the notice of section 4.3. This is our reading "
+    "and no legal advice; the terms of the map service itself were not verified."
 )
 
 UNKNOWN_NOTICE = (
@@ -36,7 +35,7 @@ class Source:
         stores: Kinds of stores that hold data of it.
         key: Short name.
         data: Name for people.
-        arrays: Patterns of names of arrays that hold data of it.
+        arrays: Names of the arrays that hold data of it.
         licence: In words.
         spdx: Identifier of the licence, empty if it has none.
         licence_url: Where the terms stand.
@@ -65,7 +64,7 @@ class Source:
 
     def covers(self, array: str) -> bool:
         """Whether an array holds data of this source."""
-        return any(fnmatchcase(array, pattern) for pattern in self.arrays)
+        return array in self.arrays
 
 
 @cache
