@@ -18,16 +18,11 @@ SELECTION_COUNTS = min(2 * SELECTION_SLOTS, SETTINGS.earthengine.selection_slots
 # A job may take more than its share while others start or end, as far as its memory goes: the jobs
 # of one machine draw from the same slots, so together they never have more than there are. Locks
 # that hold between machines are not to be relied on, so there a share is a share.
-MOST_SLOTS_OF_A_JOB = 40
-
-
-def most_slots(share, all_slots):
-    """Requests that one job may have in flight while the others leave them unused."""
-    return share if SUBMITTED else max(share, min(all_slots, MOST_SLOTS_OF_A_JOB))
-
-
-MOST_PIXEL_SLOTS = most_slots(PIXEL_SLOTS, SETTINGS.earthengine.slots)
-MOST_SELECTION_SLOTS = most_slots(SELECTION_COUNTS, SETTINGS.earthengine.selection_slots)
+MOST_SLOTS_OF_A_JOB = 1 if SUBMITTED else 40
+MOST_PIXEL_SLOTS = max(PIXEL_SLOTS, min(SETTINGS.earthengine.slots, MOST_SLOTS_OF_A_JOB))
+MOST_SELECTION_SLOTS = max(
+    SELECTION_COUNTS, min(SETTINGS.earthengine.selection_slots, MOST_SLOTS_OF_A_JOB)
+)
 
 
 rule select_scenes:
