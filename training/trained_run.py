@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +95,7 @@ class TrainedRun:
             and row.split in kinds
             and row.metric in METRICS
             and (row.modality, row.land_cover) == (modality, ALL)
+            and math.isfinite(row.value)
         ]
 
 

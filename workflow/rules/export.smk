@@ -1,0 +1,102 @@
+# Finished stores and encoders in the forms that other tools read. The files of an export are no
+# outputs of a job, so that an interrupted one goes on where it was.
+
+EXPORT = f"{FOLDER}/export"
+
+
+def encoders_of(run):
+    """The files that a run exports."""
+    modalities = PRETRAIN.runs[run].modalities
+    return [f"{FOLDER}/runs/{run}/encoders/{modality}.safetensors" for modality in modalities]
+
+
+def trained_runs(wildcards):
+    """The finished runs, prepared; an export starts no training."""
+    trained = [run for run in PRETRAIN.runs if all(map(os.path.exists, encoders_of(run)))]
+    if not trained:
+        raise WorkflowError("no run has been trained yet; train one, e.g. `snakemake pretrain_midF`")
+    return expand(rules.hub_encoders.output, run=trained)
+
+
+rule export_geotiff:
+    """the validation samples of nol.zarr as GeoTIFFs, for QGIS"""
+    input:
+        rules.finish_nol.output.index,
+    output:
+        touch(f"{EXPORT}/geotiff.done"),
+    params:
+        store=store_folder,
+        folder=f"{EXPORT}/geotiff",
+    message:
+        "Exporting the validation samples of {params.store} to {params.folder}"
+    log:
+        f"{FOLDER}/logs/export/geotiff.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/export/geotiff.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/build.yaml"
+    shell:
+        "python -m pipeline.export geotiff {params.store} --output {params.folder}"
+        " --split validation --workers {threads} 2>&1 | tee {log}"
+
+
+rule export_webdataset:
+    """nol.zarr as WebDataset shards"""
+    input:
+        rules.finish_nol.output.index,
+    output:
+        touch(f"{EXPORT}/webdataset.done"),
+    params:
+        store=store_folder,
+        folder=f"{EXPORT}/webdataset",
+    message:
+        "Exporting {params.store} to {params.folder}"
+    log:
+        f"{FOLDER}/logs/export/webdataset.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/export/webdataset.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/build.yaml"
+    shell:
+        "python -m pipeline.export webdataset {params.store} --output {params.folder}"
+        " --workers {threads} 2>&1 | tee {log}"
+
+
+rule hub_encoders:
+    input:
+        lambda wildcards: encoders_of(wildcards.run),
+    output:
+        touch(f"{EXPORT}/{{run}}.done"),
+    params:
+        run=f"{FOLDER}/runs/{{run}}",
+        folder=f"{EXPORT}/encoders",
+    message:
+        "Preparing the encoders of {wildcards.run} for the Hub"
+    log:
+        f"{FOLDER}/logs/export/{{run}}.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/export/{{run}}.tsv"
+    wildcard_constraints:
+        run="|".join(PRETRAIN.runs) or "none",
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "(python -m training.model_card --run {params.run}"
+        " && python -m training.hub_folder --run {params.run} --output {params.folder})"
+        " 2>&1 | tee {log}"
+
+
+rule export_encoders:
+    """the trained encoders with model cards, as folders for the Hugging Face Hub"""
+    input:
+        trained_runs,
+    message:
+        "The encoders are ready"
