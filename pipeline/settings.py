@@ -41,6 +41,15 @@ class Settings(Section):
         description="Name of the dataset; everything is made under results/<name>",
     )
     results: Path = Field(Path("results"), description="Folder that holds the datasets")
+    publish: str | None = Field(
+        None,
+        pattern=r"^(s3|gs|az|file)://[^@?#]+$",
+        description=(
+            "Object storage that finished shards and stores are copied to, under the dataset's"
+            " name, such as s3://bucket/prefix; endpoint and credentials stand in the environment"
+            " (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...); null: nowhere"
+        ),
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of every random draw")
     grid: GridSettings = GridSettings()
     locations: LocationSettings = LocationSettings()
@@ -62,6 +71,11 @@ class Settings(Section):
     def folder(self) -> Path:
         """Where this dataset is made: ``results/<name>``."""
         return self.results / self.name
+
+    @property
+    def published_folder(self) -> str | None:
+        """Where this dataset is copied to: ``s3://bucket/prefix/<name>``."""
+        return self.publish and f"{self.publish.rstrip('/')}/{self.name}"
 
     @property
     def simulated(self) -> bool:

@@ -136,21 +136,28 @@ def zarr_source(path: StorePath) -> Path | ZarrObjectStore[Any]:
     """What zarr and xarray open to read a store at a place."""
     if isinstance(path, Path):
         return path
-    return ZarrObjectStore(_connect(path.url), read_only=True)
+    return ZarrObjectStore(connect(path.url), read_only=True)
 
 
 @lru_cache(maxsize=8)
 def _bucket(url: str) -> ObjectStore:
     """The connections to a bucket, shared by all threads of a process."""
-    return _connect(url)
+    return connect(url)
 
 
-def _connect(url: str) -> ObjectStore:
+def connect(url: str, **options: str) -> ObjectStore:
+    """Connections to everything below a URL, with the endpoint and credentials of the environment.
+
+    Args:
+        url: A bucket, or a prefix in one; ``file://`` is a folder on disk.
+        options: Of object storage alone, by obstore's names, such as ``aws_checksum_algorithm``.
+    """
     if url.startswith("file://"):
         return from_url(url)
     plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
     return from_url(
         url,
+        config=options,  # type: ignore[call-overload]
         client_options={"allow_http": plain},
         retry_config={"max_retries": 5, "retry_timeout": _PATIENCE},
     )

@@ -46,6 +46,7 @@ MailProg=/bin/true
 ReturnToService=2
 MinJobAge=300
 KillWait=2
+SlurmdParameters=config_overrides
 GresTypes=gpu
 {nodes}
 PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP
@@ -85,8 +86,9 @@ class SlurmCluster:
 
     def running_jobs(self) -> dict[str, Job]:
         """The running jobs by number."""
-        rows = self.ask("squeue", "--noheader", "--states=running", "--format=%i|%k|%N|%b")
-        jobs = (row.split("|") for row in rows.splitlines())
+        columns = "JobID:20 ,Comment:100 ,NodeList:40 ,tres-per-job:40"
+        rows = self.ask("squeue", "--noheader", "--states=running", f"--Format={columns}")
+        jobs = (row.split() for row in rows.splitlines())
         return {number: Job(*words) for number, *words in jobs}
 
 
@@ -97,7 +99,9 @@ def missing_programs() -> list[str]:
 
 @contextmanager
 def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
-    """Start Slurm with two nodes of four CPUs and a GPU each; stop it in the end.
+    """Start Slurm with two nodes, stop it in the end.
+
+    Each has eight CPUs and a GPU, whatever this machine has.
 
     Args:
         folder: Of its files; nobody else may write to it or the folders above.
@@ -124,10 +128,10 @@ def _write_configuration(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
     (folder / "munge").chmod(0o711)
     host = socket.gethostname().split(".")[0]
-    ports = _free_ports(1 + len(NODES))
+    ports = free_ports(1 + len(NODES))
     nodes = [
         f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
-        " CPUs=4 RealMemory=16000 Gres=gpu:1 State=UNKNOWN"
+        " CPUs=8 RealMemory=64000 Gres=gpu:1 State=UNKNOWN"
         for node, port in zip(NODES, ports[1:], strict=True)
     ]
     text = _CONFIGURATION.format(
@@ -159,7 +163,8 @@ def _munged(folder: Path) -> list[str]:
     return ["munged", "--foreground", "--force", *files]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens on just now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [taken.getsockname()[1] for taken in sockets]
     for taken in sockets:

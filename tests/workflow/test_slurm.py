@@ -65,10 +65,11 @@ class Watch:
         """The jobs of a rule by number."""
         return {number: job for number, job in self.seen.items() if rule in job.comment}
 
-    def wait_for(self, rule: str) -> Job:
-        """A running job of a rule, as soon as there is one."""
+    def wait_for(self, rule: str, run: "subprocess.Popen[str]") -> Job:
+        """The first running job of a rule, as soon as there is one."""
         while not self.of(rule):
-            assert not self._stop.wait(0.1)
+            assert run.poll() is None, "the run ended without such a job"
+            self._stop.wait(0.1)
         return next(iter(self.of(rule).values()))
 
     def _look_until_stopped(self) -> None:
@@ -138,9 +139,8 @@ def test_jobs_keep_to_their_share_of_the_slots(built):
     for shard in range(3):
         log = (workflow.folder / "logs" / "shards" / f"{shard}.log").read_text()
         assert " 1 slots" in log
-    assert yaml.safe_load((workflow.folder / "settings.yaml").read_text())["earthengine"][
-        "slots"
-    ] == (SLOTS)
+    settings = yaml.safe_load((workflow.folder / "settings.yaml").read_text())
+    assert settings["earthengine"]["slots"] == SLOTS
 
 
 def test_a_run_asks_for_a_gpu(slurm, finished, tmp_path):
@@ -148,7 +148,7 @@ def test_a_run_asks_for_a_gpu(slurm, finished, tmp_path):
     with Watch(slurm) as watch:
         run = submitted(workflow, slurm, "pretrain_midF")
         try:
-            job = watch.wait_for("rule_pretrain_midF")
+            job = watch.wait_for("rule_pretrain_midF", run)
         finally:
             run.send_signal(signal.SIGINT)  # Snakemake cancels the jobs that it has submitted
             run.wait()

@@ -208,6 +208,7 @@ rule build_dw:
     input:
         *[dw_shards(pattern) for pattern in DW_SHARD_FILES],
         rules.finish_dw.output,
+        copies("dw"),
     message:
         "dw.zarr is complete"
 
@@ -216,5 +217,6 @@ rule build_osm:
     """osm.zarr: OSM land use on the expert tiles, filtered, padded and split"""
     input:
         rules.make_osm.output,
+        copies("osm"),
     message:
         "osm.zarr is complete"

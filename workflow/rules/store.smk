@@ -88,6 +88,7 @@ rule build_nol:
         *rules.finish_nol.input,
         rules.finish_nol.output,
         rules.nol_statistics.output,
+        copies("nol"),
     message:
         "nol.zarr is complete"
 
