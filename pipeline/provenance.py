@@ -1,4 +1,8 @@
-"""Where a result comes from: the version of this code and the hashes of files."""
+"""Where a result comes from: the version of this code and the hashes of files.
+
+``python -m pipeline.provenance <store> --sample ID`` prints where one sample comes from
+(`pipeline.metadata.sample_provenance`).
+"""
 
 import hashlib
 import shutil
@@ -46,3 +50,11 @@ def _git_output(git: str, checkout: Path, *arguments: str) -> str:
         [git, "-C", str(checkout), *arguments], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    # Stores and their metadata are built on this module, so it knows of them only as a command.
+    from pipeline.errors import run_step
+    from pipeline.metadata.sample_provenance import main
+
+    run_step(main)
