@@ -23,7 +23,7 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.settings_dataset import SEASONS
 from pipeline.store.create import read_attributes, replace_attributes
-from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, PixelArray
+from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS
 from pipeline.store.shard_reader import open_chunks
 from pipeline.store.shards import read_store_shape
 
@@ -147,7 +147,8 @@ def shard_sums(store: Path, samples: Mapping[int, str]) -> Sums:
                 continue
             for season in range(SEASONS):
                 chunks.read_into(buffer, sample, season)
-                for band, band_sums in sum_bands(array, buffer):
+                with_data = pixels_with_data(array.name, buffer, array.nodata)
+                for band, band_sums in sum_bands(array.band_names, buffer, with_data):
                     sums.add_band((split, season, band), band_sums)
         chunks.close()
     return sums
@@ -164,18 +165,31 @@ def merge_sums(parts: Sequence[Sums]) -> Sums:
     return merged
 
 
-def sum_bands(array: PixelArray, values: NDArray[Any]) -> Iterator[tuple[str, BandSums]]:
-    """The sums of each band of one season, over the pixels that have data.
+def sum_bands(
+    names: Sequence[str], values: NDArray[Any], with_data: NDArray[np.bool_]
+) -> Iterator[tuple[str, BandSums]]:
+    """The sums of each band of one scene, over the pixels that have data.
 
-    A Sentinel-2 pixel without data is 0 in all bands; a single band may be 0 over dark water.
+    Args:
+        names: Of the bands.
+        values: (band, y, x), integers as stored.
+        with_data: (y, x).
     """
-    missing = values == array.nodata
-    with_data = ~missing.all(axis=0) if array.name.startswith("s2_") else ~missing.any(axis=0)
-    for name, band in zip(array.band_names, values, strict=True):
+    for name, band in zip(names, values, strict=True):
         known = band[with_data].astype(np.int64)
         smallest, largest = (int(known.min()), int(known.max())) if known.size else (0, 0)
         squares = int((known * known).sum())
         yield name, BandSums(known.size, int(known.sum()), squares, smallest, largest)
+
+
+def pixels_with_data(array: str, values: NDArray[Any], nodata: int) -> NDArray[np.bool_]:
+    """Where one scene (band, y, x) has data, (y, x).
+
+    A Sentinel-2 pixel without data is 0 in all bands; a single band may be 0 over dark water. A
+    Sentinel-1 pixel has none if either polarisation has none.
+    """
+    missing = values == nodata
+    return ~(missing.all(axis=0) if array.startswith("s2") else missing.any(axis=0))
 
 
 def _valid_samples(store: Path) -> dict[int, str]:

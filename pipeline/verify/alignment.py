@@ -28,7 +28,7 @@ from pipeline.verify.displacement import (
 from pipeline.verify.evidence import Evidence
 from pipeline.verify.findings import Finding
 from pipeline.verify.limits import load_limits
-from pipeline.verify.stored import Sample, StoredArray, StoredGroup
+from pipeline.verify.stored import Sample, StoredGroup
 
 CHECK = "alignment"
 MEANING = (

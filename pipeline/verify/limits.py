@@ -28,12 +28,11 @@ class Limits:
     backscatter_smallest: float
     backscatter_largest: float
     backscatter_share: float
-    kind_share_store: float
-    kind_share_scene: float
     kind_pixels_scene: float
     kind_pixels_store: float
     agreement_difference: float
     admitted_share_store: float
+    exchange_gain_store: float
     place_distance_m: float
     published_deviations: float
     published_spread_ratio: float

@@ -125,6 +125,7 @@ class Sample:
         valid: As recorded.
         split: As recorded.
         pixels: By array: (season, [band,] y, x); one season in stores of tiles.
+        records: Other records that a check needs, by name.
     """
 
     group: StoredGroup
@@ -133,6 +134,7 @@ class Sample:
     valid: bool
     split: str
     pixels: Mapping[str, NDArray[Any]] = field(repr=False)
+    records: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def season_names(self) -> list[int | None]:
