@@ -209,7 +209,7 @@ class NoldoDataset(NonGeoDataset):
 
     def _require(self, label: str, bands: Sequence[str]) -> None:
         arrays = self._group.pixel_arrays
-        if label not in arrays or not self.classes:
+        if not self.classes:
             labels = ", ".join(name for name in arrays if self._group.classes(name))
             raise PipelineError(f"{self.root} has no labels {label!r}; it has {labels or 'none'}")
         there = (S1_BANDS if "s1" in arrays else ()) + self._group.cube_names

@@ -117,7 +117,7 @@ class StoreGroup:
 
     def classes(self, array: str) -> tuple[LabelClass, ...]:
         """The classes of an array of labels; empty for anything else."""
-        if not array.startswith(LABELS):
+        if not array.startswith(LABELS) or array not in self.pixel_arrays:
             return ()
         return label_classes(self.dataset[array].attrs)
 
