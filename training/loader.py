@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
+from training.batch_memory import WORKER_MEMORY
 from training.samples import Draw, NolDataset, StoredBatch, TileDataset
 
 
@@ -76,7 +77,7 @@ def make_loader(
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=_as_read,
+        collate_fn=_as_sent if workers else _as_read,
         pin_memory=pin_memory,
         # A forked worker would inherit locks and threads of CUDA and of the codecs.
         multiprocessing_context="spawn" if workers else None,
@@ -86,3 +87,7 @@ def make_loader(
 
 def _as_read(batch: Any) -> Any:
     return batch
+
+
+def _as_sent(batch: Any) -> Any:
+    return WORKER_MEMORY.send(batch)

@@ -8,7 +8,7 @@ Shapes: B batch, T seasons, H rows, W columns.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from pipeline.errors import PipelineError
 from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
+from training.batch_memory import WORKER_MEMORY
 from training.fusion import Modality
 from training.random_numbers import uniform
 
@@ -139,17 +140,18 @@ class NolDataset(Dataset[StoredBatch]):
         samples = self.samples[[draw.position for draw in draws]]
         shares = uniform(self._seed, epoch, torch.from_numpy(samples), SEASON_DRAW)
         seasons = (shares.numpy() * self._seasons).astype(np.int64)
+        WORKER_MEMORY.begin()
         labels = _all_seasons(self._label, samples)
-        _require_classes(labels, samples)
+        _require_classes(labels.numpy(), samples)
         truth_BHW = None
         if self._truth is not None:
-            truth_BHW = torch.from_numpy(_one_season(self._truth, samples, seasons, axes=2))
+            truth_BHW = _one_season(self._truth, samples, seasons, axes=2)
         return StoredBatch(
             epoch=epoch,
             sample_B=torch.from_numpy(samples),
             season_B=torch.from_numpy(seasons),
             imagery=_imagery(self._imagery, samples, seasons),
-            labels_BTHW=torch.from_numpy(labels),
+            labels_BTHW=labels,
             truth_BHW=truth_BHW,
         )
 
@@ -195,13 +197,14 @@ class TileDataset(Dataset[StoredBatch]):
         places = [place.position if isinstance(place, Draw) else place for place in positions]
         samples = self.samples[places]
         seasons = np.zeros(len(samples), np.int64)
+        WORKER_MEMORY.begin()
         labels = _one_season(self._label, samples, seasons, axes=2)
         return StoredBatch(
             epoch=0,
             sample_B=torch.from_numpy(samples),
             season_B=torch.from_numpy(seasons),
             imagery=_imagery(self._imagery, samples, seasons),
-            labels_BTHW=torch.from_numpy(labels[:, None]),
+            labels_BTHW=labels[:, None],
             truth_BHW=None,
         )
 
@@ -209,33 +212,30 @@ class TileDataset(Dataset[StoredBatch]):
 def _imagery(
     readers: dict[str, Reader], samples: NDArray[np.int64], seasons: NDArray[np.int64]
 ) -> dict[str, Tensor]:
-    return {
-        name: torch.from_numpy(_one_season(reader, samples, seasons, axes=3))
-        for name, reader in readers.items()
-    }
+    return {name: _one_season(reader, samples, seasons, axes=3) for name, reader in readers.items()}
 
 
 def _one_season(
     reader: Reader, samples: NDArray[np.int64], seasons: NDArray[np.int64], axes: int
-) -> NDArray[Any]:
+) -> Tensor:
     """(B, ...) with so many axes behind the batch, whether or not chunks hold all seasons."""
     chunks = _chunks(reader, samples, seasons)
-    return chunks if chunks.ndim == 1 + axes else chunks[np.arange(len(samples)), seasons]
+    if chunks.ndim == 1 + axes:
+        return chunks
+    return chunks[torch.arange(len(samples)), torch.from_numpy(seasons)]
 
 
-def _all_seasons(reader: Reader, samples: NDArray[np.int64]) -> NDArray[Any]:
+def _all_seasons(reader: Reader, samples: NDArray[np.int64]) -> Tensor:
     """(B, T, H, W), whether or not chunks hold all seasons."""
     if len(reader.item_shape) == 3:
         return _chunks(reader, samples, np.zeros_like(samples))
     each = [_chunks(reader, samples, np.full_like(samples, t)) for t in range(reader.shape[1])]
-    return np.stack(each, axis=1)
+    return torch.stack(each, dim=1)
 
 
-def _chunks(reader: Reader, samples: NDArray[np.int64], seasons: NDArray[np.int64]) -> NDArray[Any]:
-    batch = np.empty((len(samples), *reader.item_shape), reader.dtype)
-    # In the order of the files, which disks prefer.
-    for row in np.argsort(samples, kind="stable"):
-        reader.read_into(batch[row], int(samples[row]), int(seasons[row]))
+def _chunks(reader: Reader, samples: NDArray[np.int64], seasons: NDArray[np.int64]) -> Tensor:
+    batch = WORKER_MEMORY.tensor((len(samples), *reader.item_shape), reader.dtype)
+    reader.read_batch(batch.numpy(), samples, seasons)
     return batch
 
 

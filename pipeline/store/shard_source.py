@@ -84,7 +84,7 @@ class _LocalFiles:
         for shard, start, length in wanted:
             if length > len(self._buffer):
                 self._buffer = np.empty(length + length // 4, np.uint8)
-            view = memoryview(self._buffer[:length])
+            view = self._buffer[:length].data
             found = os.preadv(self._open(shard), [view], start)
             # The kernel gives less than was asked for above 2 GB and at the end of a file only.
             if found != length:
