@@ -23,12 +23,13 @@ from training.encoder_figures import (
     weight_divergence,
 )
 from training.evaluate import build_network, plan_evaluation
+from training.export import read_description
 from training.features import stage_features
 from training.figures import write_figure
 from training.map_figure import map_figure
 from training.run_figures import selection_panels, statistics_divergence, statistics_figure
 from training.samples import TileDataset
-from training.task_tiles import task_store
+from training.task_tiles import is_simulated, task_store
 from training.tile_batch import TileInputs
 from training.trained_network import read_network_weights
 
@@ -80,9 +81,10 @@ def weights(settings: Settings, rows: Path) -> tuple[pd.DataFrame, Figure]:
             # As `training.evaluate` does, so that random weights are the very same.
             L.seed_everything(key.seed, verbose=False)
             network, _ = build_network(plan_evaluation(settings, key))
-            after, _ = read_network_weights(network_file(rows, key))
+            after, description = read_network_weights(network_file(rows, key))
             frame = weight_divergence(network.encoder.state_dict(), after)
-            frames.append(frame.assign(task=key.task, encoder=key.encoder))
+            about = {"task": key.task, "encoder": key.encoder, "simulated": description.simulated}
+            frames.append(frame.assign(**about))
     if not frames:
         raise PipelineError("no encoder was fine-tuned; add finetuned to evaluate.modes")
     joined = pd.concat(frames, ignore_index=True)
@@ -107,13 +109,15 @@ def variance(settings: Settings, task: str) -> tuple[pd.DataFrame, Figure]:
         inputs = TileInputs(contract)
         stages = stage_features(network.encoder, inputs, batches, torch.device("cpu"))
         rows += variance_rows(name, stages)
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows).assign(simulated=is_simulated(plan.store))
     return frame, variance_figure(frame)
 
 
 def statistics(runs: dict[str, Path]) -> tuple[pd.DataFrame, Figure]:
     """Batch-norm statistics of every two runs."""
     frame = statistics_divergence(runs)
+    exported = [file for run in runs.values() for file in run.glob("encoders/*.safetensors")]
+    frame = frame.assign(simulated=any(read_description(file).simulated for file in exported))
     return frame, statistics_figure(frame)
 
 
@@ -129,7 +133,8 @@ def selection(
     if run not in recipes:
         raise PipelineError(f"there is no run {run!r} in pretrain.runs; known are {list(recipes)}")
     count = max(1, settings.pretrain.panel_samples)
-    return selection_panels(folder / run, recipes[run], store, settings.seed, count)
+    frame, figure = selection_panels(folder / run, recipes[run], store, settings.seed, count)
+    return frame.assign(simulated=is_simulated(store)), figure
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

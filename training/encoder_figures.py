@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from torch import Tensor
 
 from training.distances import accumulated_variance, histogram_divergence
@@ -48,6 +49,8 @@ def divergence_figure(frame: pd.DataFrame) -> Figure:
         panel.set_title(f"{task}: weights before and after fine-tuning", fontsize=9)
         panel.set_ylabel("KL, nats", fontsize=8)
         panel.set_xlabel("layer, from the input on", fontsize=8)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.tick_params(labelsize=7)
         panel.set_yscale("symlog", linthresh=1e-3)
         panel.legend(fontsize=7)
     return figure
@@ -92,6 +95,8 @@ def variance_figure(frame: pd.DataFrame) -> Figure:
                 first = curve[curve["components"] <= _MOST_COMPONENTS]
                 panel.plot(first["components"], first["variance"], lw=1, label=encoder)
             panel.set_xscale("log", base=2)
+            panel.xaxis.set_major_formatter(ScalarFormatter())
+            panel.tick_params(labelsize=7)
             panel.set_title(f"stage {stage}, {level} level", fontsize=8)
     axes[0, 0].legend(fontsize=6)
     figure.supxlabel("principal components", fontsize=8)

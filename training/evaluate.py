@@ -35,7 +35,13 @@ from training.heads import Segmenter, build_segmenter, freeze
 from training.inputs import InputContract
 from training.samples import TileDataset
 from training.score_rows import ScoreRow, write_row
-from training.task_tiles import class_colors, class_names, drawn_tiles, task_store
+from training.task_tiles import (
+    class_colors,
+    class_names,
+    drawn_tiles,
+    is_simulated,
+    task_store,
+)
 from training.tile_batch import CropRecipe, TileInputs
 from training.trained_network import NetworkDescription, write_network
 from training.weights import encoder_name, open_encoder, weights_of
@@ -208,7 +214,7 @@ def description_of(
         classes=classes,
         colors=class_colors(plan.store, plan.task.test_group, plan.task.label, len(classes)),
         evaluation=plan.key._asdict(),
-        simulated=bool((read_attributes(plan.store) or {}).get("simulated", False)),
+        simulated=is_simulated(plan.store),
     )
 
 
@@ -236,7 +242,7 @@ def _facts(plan: EvaluationPlan, network: Segmenter) -> dict[str, Any]:
         "settings_hash": plan.settings_hash,
         "code_version": code_version(),
         "store_hash": attributes.get("dataset_hash", ""),
-        "simulated": bool(attributes.get("simulated", False)),
+        "simulated": is_simulated(plan.store),
     }
 
 

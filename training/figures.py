@@ -15,9 +15,16 @@ _PIXELS_PER_INCH = 150
 def write_figure(stem: Path, frame: pd.DataFrame, figure: Figure) -> list[Path]:
     """Write ``<stem>.csv``, ``<stem>.png`` and ``<stem>.svg``.
 
+    Args:
+        stem: Path without a suffix.
+        frame: The numbers; where a column ``simulated`` has a true value, the picture says so.
+        figure: The picture.
+
     Returns:
         The three files.
     """
+    if "simulated" in frame and frame["simulated"].any():
+        figure.suptitle("SIMULATED data", fontsize=8)
     files = [stem.with_suffix(suffix) for suffix in (".csv", ".png", ".svg")]
     write_atomically(files[0], frame.to_csv(index=False).encode())
     for file in files[1:]:

@@ -102,7 +102,7 @@ def _score_rows(
             for number, name in enumerate(description.classes)
         }
         row = {"tile": int(sample), "network": title, "oa": scores.oa, "miou": scores.miou}
-        rows.append(row | shares)
+        rows.append(row | shares | {"simulated": description.simulated})
     return rows
 
 
@@ -144,6 +144,4 @@ def _draw(columns: list[tuple[str, NDArray[Any]]], description: NetworkDescripti
         for color, name in zip(description.colors, description.classes, strict=True)
     ]
     figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=6, frameon=False)
-    if description.simulated:
-        figure.suptitle("SIMULATED data", fontsize=7)
     return figure

@@ -28,7 +28,7 @@ from training.features import pooled_features
 from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
 from training.scene_tiles import SceneTiles
 from training.score_rows import METRICS, scores_of
-from training.task_tiles import task_store
+from training.task_tiles import is_simulated, task_store
 from training.tile_batch import TileInputs
 from training.weights import open_encoder, weights_of
 
@@ -181,7 +181,7 @@ def probe(settings: Settings, name: str, seed: int, device: torch.device) -> lis
         ),
         "code_version": code_version(),
         "store_hash": attributes.get("dataset_hash", ""),
-        "simulated": bool(attributes.get("simulated", False)),
+        "simulated": is_simulated(store),
         "device": device.type,
     }
     scored = probe_rows(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from pipeline.errors import PipelineError
@@ -74,8 +75,10 @@ def statistics_figure(frame: pd.DataFrame) -> Figure:
         first, second, modality = cast(tuple[str, str, str], key)
         epochs = curve.index.get_level_values("epoch")
         label = f"{first} against {second}, {modality}"
-        axes.plot(epochs, curve.to_numpy(), marker=".", lw=1, label=label)
-    axes.set_xlabel("epoch")
+        axes.plot(epochs + 1, curve.to_numpy(), marker=".", lw=1, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("epochs trained")
     axes.set_ylabel("KL of batch-norm statistics, nats")
     axes.legend(fontsize=7)
     return figure

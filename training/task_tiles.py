@@ -53,6 +53,11 @@ def drawn_tiles(samples: NDArray[np.int64], fraction: float, seed: int) -> NDArr
     return np.sort(samples[order[:kept]])
 
 
+def is_simulated(store: Path) -> bool:
+    """Whether the pixels of a store come from the simulated Earth."""
+    return bool((read_attributes(store) or {}).get("simulated", False))
+
+
 def valid_tiles(store: Path, group: str) -> NDArray[np.int64]:
     """Index of every complete tile of a group, ascending.
 

@@ -139,3 +139,6 @@ def test_every_figure_is_data_and_two_pictures(tmp_path):
         pd.testing.assert_frame_equal(pd.read_csv(files[0]), frame)
         assert Image.open(files[1]).size[0] > 300 and b"<svg" in files[2].read_bytes()
     assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
+    assert b"SIMULATED" not in files[2].read_bytes()
+    files = write_figure(tmp_path / "marked", frame.assign(simulated=True), variance_figure(frame))
+    assert b"SIMULATED data" in files[2].read_bytes()
