@@ -1,0 +1,213 @@
+"""A finished build of a few tiny samples in all three stores, made without any service."""
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import yaml
+from shapely.geometry import Point
+
+from pipeline.dynamic_world.store import DW_ARRAYS
+from pipeline.finish import finish_store
+from pipeline.ledger import Reason, Status
+from pipeline.locations.table import write_locations
+from pipeline.osm_landuse.agreement import Verdict, measure_agreement
+from pipeline.osm_landuse.store import OSM_ARRAYS, OSM_RECORDS
+from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
+from pipeline.report import label_sums
+from pipeline.settings import Settings, validate_settings
+from pipeline.statistics import main as write_statistics
+from pipeline.store.commit import write_commit
+from pipeline.store.create import create_store
+from pipeline.store.description import common_attributes
+from pipeline.store.shards import write_shard
+from pipeline.store.tile_layout import TILE_LAYOUT, TILE_RECORDS, TileGroup
+from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
+from tests.small_dataset import SHARD_SIZE, make_location, make_pixels, make_rows
+
+PATCH = 24
+COUNT = 8
+REJECTED = {2: Reason.CLOUD, 5: Reason.NODATA}
+TILE = 30
+DW_TILES = {"train": 5, "test": 3}
+DW_INVALID = {("train", 1): "nodata"}
+OSM_TILES = {"train": 2, "test": 2}
+_HOUR_MS = 3_600_000
+
+
+def make_build(results: Path) -> Settings:
+    """Everything the report reads, below ``<results>/small``."""
+    settings = validate_settings(
+        {
+            "name": "small",
+            "results": str(results),
+            "grid": {"pixels": PATCH},
+            "store": {"shard_size": SHARD_SIZE},
+            "locations": {"count": COUNT},
+        }
+    )
+    folder = settings.folder
+    folder.mkdir(parents=True)
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    _make_nol(settings)
+    _make_dw(folder)
+    _make_osm(folder)
+    _make_records(folder)
+    stores = [str(folder / f"{name}.zarr") for name in ("nol", "dw", "osm")]
+    label_sums.main([*stores, "--output", str(folder / "report" / "label_sums.json")])
+    return settings
+
+
+def _make_nol(settings: Settings) -> None:
+    folder, store = settings.folder, settings.folder / "nol.zarr"
+    create_store(store, settings, COUNT)
+    places = [make_location(sample, PATCH, SHARD_SIZE) for sample in range(COUNT)]
+    places = [replace(one, lon=15 + 0.2 * one.sample, lat=47 + 0.1 * one.sample) for one in places]
+    write_locations(folder / "locations.parquet", places)
+    for shard in range(COUNT // SHARD_SIZE):
+        samples = range(SHARD_SIZE * shard, SHARD_SIZE * (shard + 1))
+        kept = [sample for sample in samples if sample not in REJECTED]
+        pixels = {(sample, s): _season(sample, s) for sample in kept for s in range(4)}
+        hashes = write_shard(store, shard, pixels)
+        rows = [row for sample in samples for row in _nol_rows(sample)]
+        ledger = folder / "shards" / f"{shard}.parquet"
+        write_commit(ledger, rows, store, hashes, settings.dataset_hash())
+    index, locations = folder / "nol.index.parquet", folder / "locations.parquet"
+    finish_store(settings, store, folder / "shards", locations, index)
+    write_statistics(["--store", str(store), "--output", str(folder / "nol.statistics.json")])
+
+
+def _season(sample, season):
+    """Pixels with labels that partly stay from season to season and are partly unknown."""
+    pixels = make_pixels(sample, season, PATCH)
+    label = pixels.label.copy()
+    label[: PATCH // 2] = sample % 9
+    label[-season - 1 :] = 255
+    return replace(pixels, label=label)
+
+
+def _nol_rows(sample):
+    rows = [
+        replace(
+            row,
+            status=Status.DONE,
+            s2_time=row.s2_time + 90 * 24 * _HOUR_MS * row.season,
+            s1_time=row.s2_time + (90 * row.season + sample - 2) * 24 * _HOUR_MS,
+        )
+        for row in make_rows(sample)
+    ]
+    if sample in REJECTED:
+        lost = {"status": Status.REJECTED, "s2_time": 0, "s1_time": 0, "cloud_cover": None}
+        rows = [replace(row, reason=Reason.OTHER_SEASON, **lost) for row in rows]
+        rows[1] = replace(rows[1], reason=REJECTED[sample])
+    return rows
+
+
+def _make_dw(folder: Path) -> None:
+    groups = {split: TileGroup(count, TILE, DW_ARRAYS) for split, count in DW_TILES.items()}
+    store = folder / "dw.zarr"
+    create_tile_store(store, groups, _attributes("dw", "expert labels"))
+    rows = []
+    for split, count in DW_TILES.items():
+        valid = [(split, sample) not in DW_INVALID for sample in range(count)]
+        tiles = {sample: _dw_tile(split, sample) for sample in range(count) if valid[sample]}
+        write_tiles(store, split, 0, tiles)
+        records = _records(split, count)
+        records["reason"] = [DW_INVALID.get((split, sample), "") for sample in range(count)]
+        finish_tiles(store, split, records, valid)
+        for sample in range(count):
+            row = {name: values[sample] for name, values in records.items()}
+            rows.append(row | {"sample": sample, "valid": valid[sample]})
+    table = gpd.GeoDataFrame(
+        rows, geometry=[Point(row["lon"], row["lat"]) for row in rows], crs="EPSG:4326"
+    )
+    for name in ("s2_time", "s1_time"):
+        table[name] = table[name].to_numpy("datetime64[ms]")
+    table.to_parquet(folder / "dw.index.parquet", index=False)
+
+
+def _make_osm(folder: Path) -> None:
+    groups = {
+        split: TileGroup(count, TILE, OSM_ARRAYS, OSM_RECORDS) for split, count in OSM_TILES.items()
+    }
+    store = folder / "osm.zarr"
+    create_tile_store(store, groups, _attributes("osm", "OSM land use"))
+    rows = [TileRow("train-4", "train", "", Verdict.EMPTY, 0, 0, float("nan"), 0, "", "", "", "")]
+    for split, count in OSM_TILES.items():
+        chosen = [sample for sample in range(DW_TILES[split]) if (split, sample) not in DW_INVALID]
+        tiles = {}
+        for position, sample in enumerate(chosen[:count]):
+            dw = _dw_tile(split, sample)
+            osm = np.random.default_rng(sample).integers(0, 13, (TILE, TILE), np.uint8)
+            osm[:4] = 255
+            tiles[position] = dw | {"label": osm, "label_dw": dw["label"]}
+            found = measure_agreement(osm, dw["label"])
+            shares = (found.osm_share, found.joint_share, found.share)
+            row = (f"{split}-{sample}", split, split, Verdict.KEPT, *shares, 0.0, "", "", "", "")
+            rows.append(TileRow(*row))
+        write_tiles(store, split, 0, tiles)
+        records = _records(split, DW_TILES[split])
+        records = {name: [values[s] for s in chosen[:count]] for name, values in records.items()}
+        kept = [row for row in rows if row.split == split]
+        records["agreement"] = [row.agreement for row in kept]
+        finish_tiles(store, split, records, [True] * count)
+    write_tile_table(folder / "osm.tiles.csv", rows)
+
+
+def _dw_tile(split, sample):
+    rng = np.random.default_rng([len(split), sample])
+    label = rng.integers(0, 9, (TILE, TILE), np.uint8)
+    label[:, :3] = 255
+    return {
+        "s2": rng.integers(1, 10_000, (13, TILE, TILE), np.uint16),
+        "s1": rng.integers(-2500, 500, (2, TILE, TILE), np.int16),
+        "label": label,
+    }
+
+
+def _records(split, count):
+    """Records of the tiles of one group, by name."""
+    day = int(dt.datetime(2020, 5, 1, 10, tzinfo=dt.UTC).timestamp() * 1000)
+    samples = range(count)
+    shift = 0 if split == "train" else 5
+    known = {
+        "id": [f"{split}-{sample}" for sample in samples],
+        "lon": [15.0 + 0.1 * (sample + shift) for sample in samples],
+        "lat": [47.5 + 0.05 * (sample + shift) for sample in samples],
+        "split": [split] * count,
+        "s2_time": [day + 30 * 24 * _HOUR_MS * sample for sample in samples],
+        "s1_time": [day + (30 * sample + 4) * 24 * _HOUR_MS for sample in samples],
+        "cloud_cover": [3.0 * sample for sample in samples],
+    }
+    empty = {array.name: array for array in TILE_RECORDS if array.name not in known}
+    return known | {name: [array.fill] * count for name, array in empty.items() if name != "valid"}
+
+
+def _attributes(store, title):
+    return common_attributes(store, TILE_LAYOUT) | {
+        "title": f"SIMULATED {title}",
+        "source": "made for tests",
+        "simulated": True,
+        "dataset_hash": "0123456789abcdef",
+    }
+
+
+def _make_records(folder: Path) -> None:
+    """What the build left behind about its own making."""
+    usage = {
+        "requests": {"pixels": 41, "selection": 2},
+        "reserved": {"pixels": 41, "selection": 2},
+        "retries": {"Quota": 3, "TimedOut": 1},
+        "bytes_sent": 1234,
+        "bytes_received": 5_678_901,
+    }
+    (folder / "usage").mkdir()
+    (folder / "usage" / "requests.json").write_text(json.dumps(usage))
+    shards = folder / "benchmarks" / "shards"
+    shards.mkdir(parents=True)
+    for shard, seconds in enumerate((12.5, 30.0)):
+        text = f"s\th:m:s\tmax_rss\n{seconds}\t0:00:30\t{100 + shard}\n"
+        (shards / f"{shard}.tsv").write_text(text)
