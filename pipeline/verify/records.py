@@ -1,5 +1,6 @@
 """Checks of what a store says of its samples, without pixels: ids, index, grids, coordinates."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ GRIDS_MEANING = (
 
 _LATTICE_M = 10.0
 _ID_COLUMNS = ("id", "location_id")
+_FIRST_DAY = dt.date(1970, 1, 1).toordinal()
 _EARTH = Geod(ellps="WGS84")
 
 
@@ -63,8 +65,9 @@ def _unique_ids(groups: Sequence[StoredGroup], evidence: Evidence) -> None:
         if count > 1:
             where = groups[0].label("id") if len(groups) == 1 else "id"
             text = "several samples have this id; splits may share ground"
-            found = Finding(IDS_CHECK, where, name, None, f"{count} samples", "1", text)
-            evidence.findings.append(found)
+            evidence.findings.append(
+                Finding(IDS_CHECK, where, name, None, f"{count} samples", "1", text)
+            )
 
 
 def _compare_index(group: StoredGroup, table: pa.Table, name: str, evidence: Evidence) -> None:
@@ -75,17 +78,17 @@ def _compare_index(group: StoredGroup, table: pa.Table, name: str, evidence: Evi
         if str(ids[sample]) not in rows:
             found = (str(ids[sample]), "absent", f"a row of {name}", "the index lacks this sample")
             evidence.findings.append(_of_record(IDS_CHECK, group, "id", *found))
-    samples = [sample for sample in range(group.count) if str(ids[sample]) in rows]
-    chosen = table.take(pa.array([rows[str(ids[sample])] for sample in samples], pa.int64()))
+    samples = [number for number in range(group.count) if str(ids[number]) in rows]
+    chosen = table.take(pa.array([rows[str(ids[number])] for number in samples], pa.int64()))
     shared = [one for one in (*group.record_names, "valid") if one in table.column_names]
     for record in dict.fromkeys(shared):
         stored = group.record(record)
-        for sample, indexed in zip(samples, chosen[record].to_pylist(), strict=True):
+        for number, indexed in zip(samples, chosen[record].to_pylist(), strict=True):
             evidence.examined[IDS_CHECK] += 1
-            if not _same(stored[sample], indexed):
-                value, limit = str(_plain(stored[sample])), f"{_plain(indexed)} in {name}"
+            if not _same(stored[number], indexed):
+                value, limit = str(_plain(stored[number])), f"{_plain(indexed)} in {name}"
                 text = f"{record} of the store and of the index differ"
-                found = (str(ids[sample]), value[:80], limit[:120], text)
+                found = (str(ids[number]), value[:80], limit[:120], text)
                 evidence.findings.append(_of_record(IDS_CHECK, group, record, *found))
 
 
@@ -97,7 +100,7 @@ def _same(stored: Any, indexed: Any) -> bool:
     if one is None or other is None:
         return one is None and other is None
     if isinstance(one, float) or isinstance(other, float):
-        return bool(np.isclose(float(one), float(other), rtol=1e-6, atol=0))
+        return bool(np.isclose(float(one), float(other), rtol=2e-7, atol=0))
     return bool(one == other)
 
 
@@ -106,7 +109,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "timestamp"):
         return round(value.timestamp() * 1000)
     if hasattr(value, "isoformat"):
-        return int((np.datetime64(value) - np.datetime64("1970-01-01")).astype(int))
+        return value.toordinal() - _FIRST_DAY
     if isinstance(value, np.ndarray):
         return [_plain(one) for one in value]
     if isinstance(value, np.generic):
@@ -127,9 +130,10 @@ def _check_coordinates(group: StoredGroup, evidence: Evidence) -> None:
         evidence.examined[GRIDS_CHECK] += 1
         size = float(suffix.removesuffix("m")) if suffix else _LATTICE_M
         expected = size * (np.arange(array.shape[0]) + 0.5) * (1 if axis == "x" else -1)
-        if not np.array_equal(np.asarray(array[...]), expected):
+        centres = np.asarray(array[...])
+        if not np.array_equal(centres, expected):
             text = "the coordinates of the pixel centres are not those of the grid"
-            found = ("", f"{array[0]} ...", f"{expected[0]} ...", text)
+            found = ("", f"from {centres[0]}", f"from {expected[0]}", text)
             evidence.findings.append(_of_record(GRIDS_CHECK, group, folder.name, *found))
 
 

@@ -1,7 +1,7 @@
 """A store of any of our layouts, seen as groups of samples with scenes: what the checks look at."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -35,6 +35,7 @@ class StoredArray:
         bands: Names along the band axis, empty if there is none.
         ids: Class ids that may occur, empty if it holds no labels.
         legend: Name of our legend that these ids are of; empty if it is another's.
+        dimensions: Names of the axes.
     """
 
     name: str
@@ -46,6 +47,7 @@ class StoredArray:
     bands: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
     legend: str = ""
+    dimensions: tuple[str, ...] = ()
 
     @property
     def optical(self) -> bool:
@@ -171,10 +173,11 @@ def open_groups(store: Path) -> tuple[StoredGroup, ...]:
 class SampleReader:
     """Reads the pixels of samples of one group; for one thread, a context manager."""
 
-    def __init__(self, group: StoredGroup) -> None:
-        self._group = group
+    def __init__(self, group: StoredGroup, names: Sequence[str] | None = None) -> None:
+        """Open some of the arrays of a group, by default all."""
+        self._arrays = [a for a in group.arrays if names is None or a.name in names]
         self._chunks: dict[str, ShardedArray | ZarrArray] = {
-            array.name: open_chunks(group.path / array.name) for array in group.arrays
+            array.name: open_chunks(group.path / array.name) for array in self._arrays
         }
 
     def __enter__(self) -> "SampleReader":
@@ -190,7 +193,7 @@ class SampleReader:
         Raises:
             PipelineError: One of its chunks is damaged.
         """
-        return {array.name: self._read(array, index) for array in self._group.arrays}
+        return {array.name: self._read(array, index) for array in self._arrays}
 
     def _read(self, array: StoredArray, index: int) -> NDArray[Any]:
         shape = array.shape[1:] if array.seasonal else (1, *array.shape[1:])
@@ -252,6 +255,7 @@ def _stored_array(path: Path, name: str, member: dict[str, Any]) -> StoredArray:
         bands=_texts(path / bands[0]) if bands else (),
         ids=tuple(attributes.get("flag_values", ())),
         legend=_legend(attributes),
+        dimensions=tuple(dimensions),
     )
 
 

@@ -91,8 +91,9 @@ def _strange_echoes(array: StoredArray, pixels: NDArray[Any]) -> list[tuple[str,
     limits = load_limits()
     lowest, highest = limits.backscatter_smallest, limits.backscatter_largest
     known = pixels_with_data(array.name, pixels, array.nodata)
-    outside = (pixels < lowest * _HUNDREDTHS) | (pixels > highest * _HUNDREDTHS)
-    share = float(np.mean(outside.any(axis=0)[known])) if known.any() else 0.0
+    strange = (pixels < lowest * _HUNDREDTHS) | (pixels > highest * _HUNDREDTHS)
+    outside = np.any(strange, axis=0, where=known)
+    share = float(outside.sum() / max(known.sum(), 1))
     if share <= limits.backscatter_share:
         return []
     value = f"{share:.1%} of the pixels outside {lowest:g} to {highest:g} dB"
