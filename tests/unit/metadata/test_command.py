@@ -1,0 +1,160 @@
+"""What is written for a store is valid by the validators of others, and true of the store."""
+
+import hashlib
+import json
+
+import geopandas
+import mlcroissant
+import numpy as np
+import pyarrow.parquet as pq
+import pystac
+import pytest
+import rustac
+import yaml
+
+from pipeline.errors import PipelineError
+from pipeline.metadata.__main__ import describe_store, main
+from pipeline.metadata.validation import check_croissant, check_stac
+
+
+@pytest.fixture(scope="session")
+def described(nol, osm):
+    """Both stores, described."""
+    for one in (nol, osm):
+        describe_store("tiny", one.store, one.index, one.output)
+    return {"nol": nol, "osm": osm}
+
+
+@pytest.fixture(params=["nol", "osm"])
+def store(request, described):
+    return described[request.param]
+
+
+def collection_of(store):
+    return json.loads((store.output / "collection.json").read_text())
+
+
+def croissant_of(store):
+    return json.loads((store.output / "croissant.json").read_text())
+
+
+def test_stac_is_valid_and_the_table_gives_back_valid_items(store):
+    collection = collection_of(store)
+    assert pystac.Collection.from_dict(collection).id == f"tiny-{store.kind}"
+    items = rustac.read_sync(str(store.output / "items.parquet"))["features"]
+    kept = pq.read_table(store.index, filters=[("valid", "==", True)])
+    assert len(items) == len(kept) == (5 if store.kind == "nol" else 3)
+    assert check_stac([collection, *items]) == len(items) + 1
+
+
+def test_an_item_leads_to_its_sample(store):
+    items = rustac.read_sync(str(store.output / "items.parquet"))["features"]
+    rows = geopandas.read_parquet(store.index)
+    rows = rows[rows.valid].reset_index()
+    assert len({item["id"] for item in items}) == len(items)
+    for item, (_, row) in zip(items, rows.iterrows(), strict=True):
+        properties = item["properties"]
+        assert properties["noldo:sample"] == row["sample"]
+        assert properties["noldo:s2_id"] == list(row["s2_id"])
+        assert properties["proj:code"] == f"EPSG:{row['epsg']}"
+        assert properties["proj:transform"] == [10.0, 0.0, row["left"], 0.0, -10.0, row["top"]]
+        asset = store.output / item["assets"]["zarr"]["href"]
+        assert (asset / "zarr.json").resolve().is_file()
+        assert np.allclose(item["bbox"], row["geometry"].bounds)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "names"),
+    [
+        (("assets", "index", "raster:bands"), [], "raster"),
+        (("assets", "index", "eo:bands"), [{"name": 3}], "eo"),
+        (("assets", "zarr", "cube:dimensions", "time"), {"type": "temporal"}, "datacube"),
+        (("sci:publications",), "none", "scientific"),
+        (("assets", "zarr", "raster:bands", 0, "classification:classes"), [{}], "classification"),
+        (("license",), 3, "collection"),
+    ],
+)
+def test_a_collection_that_breaks_a_rule_is_refused(described, path, value, names):
+    broken = collection_of(described["nol"])
+    # the schema is content with one correct description of the cube, at the top or in an asset
+    del broken["cube:dimensions"], broken["cube:variables"]
+    *parents, last = path
+    place = broken
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    with pytest.raises(PipelineError, match=names):
+        check_stac([broken])
+
+
+def test_no_link_leads_out_of_the_folder_of_the_dataset(store):
+    for document in (collection_of(store), croissant_of(store)):
+        text = json.dumps(document)
+        assert str(store.folder) not in text and "file://" not in text
+    links = [link["href"] for link in collection_of(store)["links"]]
+    assert all(href.startswith(("./", "../../", "https://")) for href in links)
+    for asset in collection_of(store)["assets"].values():
+        assert (store.output / asset["href"]).resolve().exists()
+
+
+def test_croissant_is_valid_without_warnings(store):
+    assert check_croissant(store.output / "croissant.json") == []
+
+
+def test_croissant_loads_every_row_of_the_index(store):
+    dataset = mlcroissant.Dataset(jsonld=store.output / "croissant.json")
+    records = list(dataset.records("samples"))
+    table = pq.read_table(store.index)
+    assert set(records[0]) == {f"samples/{name}" for name in table.column_names}
+    for record, row in zip(records, table.to_pylist(), strict=True):
+        for name in ("group", "id", "split", "reason"):
+            assert record[f"samples/{name}"].decode() == row[name]
+        for name in ("sample", "valid", "epsg", "left", "top", "height"):
+            assert record[f"samples/{name}"] == row[name]
+        scenes = [scene.decode() for scene in record["samples/s2_id"]]
+        assert scenes == row["s2_id"]
+        assert record["samples/geometry"] == row["geometry"]
+
+
+def test_croissant_describes_bands_shapes_and_places(described):
+    document = croissant_of(described["nol"])
+    sets = {one["@id"]: one for one in document["recordSet"]}
+    fine = sets["pixels-s2_10m"]["field"][0]
+    assert fine["arrayShape"] == "4,4,12,12"
+    assert fine["geocr:bandConfiguration"]["geocr:bandNamesList"] == ["B2", "B3", "B4", "B8"]
+    blue = fine["geocr:spectralBandMetadata"][0]["geocr:centerWavelength"]
+    assert blue == {"@type": "sc:QuantitativeValue", "value": 492.4, "unitText": "nm"}
+    assert document["geocr:coordinateReferenceSystem"] == "EPSG:32633"
+    assert document["rai:hasSyntheticData"] is True and "SIMULATED" in document["description"]
+    south, west, north, east = map(float, document["spatialCoverage"]["geo"]["box"].split())
+    assert west < 15.001 < east and south < 47.853 < north
+    assert document["temporalCoverage"] == "2021-01-01/2021-01-01"
+
+
+def test_the_checksum_of_the_index_is_right(described):
+    for store in described.values():
+        files = {one["@id"]: one for one in croissant_of(store)["distribution"]}
+        for identifier in ("index", "zarr-metadata"):
+            content = (store.output / files[identifier]["contentUrl"]).resolve().read_bytes()
+            assert files[identifier]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_command_and_its_one_line_errors(osm, tmp_path, capsys):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"name": "tiny"}))
+    words = [
+        "--settings",
+        settings,
+        "--index",
+        osm.index,
+        "--output",
+        tmp_path / "metadata" / "osm",
+    ]
+    main([str(word) for word in [*words, "--store", osm.store]])
+    assert "3 STAC items, 3 of them and the collection validated" in capsys.readouterr().out
+    with pytest.raises(PipelineError, match="no Zarr store at"):
+        main([str(word) for word in [*words, "--store", tmp_path / "none.zarr"]])
+    renamed = tmp_path / "mine.zarr"
+    renamed.symlink_to(osm.store)
+    with pytest.raises(PipelineError, match="no source of mine.zarr is known"):
+        main([str(word) for word in [*words, "--store", renamed]])
