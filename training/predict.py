@@ -1,6 +1,7 @@
 r"""Land cover as a cloud-optimised GeoTIFF: ``python -m training.predict --network FILE ...``.
 
-For one tile of a store, or for scenes in files; two networks, one for each sensor, are averaged.
+For a tile of a store or all of a group, or for scenes in files; two networks, one for each sensor,
+are averaged.
 Windows overlap and are blended, and memory does not grow with the number of rows.
 
     python -m training.predict --network s2.safetensors --store dw.zarr --sample 3 --output map.tif
@@ -10,8 +11,10 @@ Windows overlap and are blended, and memory does not grow with the number of row
 
 import argparse
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window as RasterWindow
+from rich.progress import track
 from torch import nn
 
 from pipeline.errors import PipelineError, run_step
@@ -30,10 +34,17 @@ from pipeline.legend import UNLABELLED
 from training.blending import Window, blended_strips
 from training.inputs import InputScaling
 from training.scenes import FileScene, Ground, Scene, StoreScene
+from training.task_tiles import valid_tiles
 from training.trained_network import NetworkDescription, read_network
 
 _BLOCK = 512
 """Rows and columns of a block of the file."""
+
+_CACHE_MB = 64
+"""Blocks that GDAL keeps for files that are read."""
+
+_TELLING_S = 5.0
+"""Seconds between two lines about how far a map is."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,11 @@ def _write_plain(
         file.set_band_description(1, "land cover")
         file.update_tags(**_tags(description))
         strips = blended_strips(ground.shape, len(description.classes), size, overlap, predict)
+        told = time.monotonic()
         for strip in strips:
+            if time.monotonic() - told > _TELLING_S:
+                told = time.monotonic()
+                print(f"{strip.row} of {rows} rows", flush=True)
             height = strip.shares_CHW.shape[1]
             classes = strip.shares_CHW.argmax(0).astype(np.uint8)
             classes[~present_HW[:height]] = UNLABELLED
@@ -165,52 +180,90 @@ def _tags(description: NetworkDescription) -> dict[str, str]:
     }
 
 
-def open_predictors(
-    networks: Sequence[Path],
-    files: dict[str, list[Path]],
-    store: tuple[Path, str, int] | None,
-    offset: float,
-    device: torch.device,
-    stack: ExitStack,
-) -> tuple[list[Predictor], Ground, NetworkDescription]:
-    """Networks with the pixels each needs, on one grid: Sentinel-2's where there is one.
+def read_networks(paths: Sequence[Path]) -> list[tuple[nn.Module, NetworkDescription]]:
+    """Networks of one task, that of Sentinel-2 first.
 
     Args:
-        networks: Files of `training.trained_network`.
-        files: By modality, if scenes are to be predicted.
-        store: Folder, group and sample, if a tile is.
-        offset: Added to Sentinel-2 values of files.
-        device: To predict on.
-        stack: Closes the files.
+        paths: Files of `training.trained_network`.
 
     Raises:
-        PipelineError: A network lacks its scene, or networks know different classes.
+        PipelineError: A file is none, or the networks know different classes.
     """
-    read = [read_network(path) for path in networks]
-    read.sort(key=lambda one: one[1].contract.modality, reverse=True)
-    first = read[0][1]
-    ground: Ground | None = None
-    predictors = []
-    for network, description in read:
-        contract = description.contract
-        if description.classes != first.classes:
-            raise PipelineError("the networks know different classes; give networks of one task")
-        scene: StoreScene | FileScene
-        if store is not None:
-            scene = StoreScene(*store, contract)
-        elif files.get(contract.modality):
-            scene = stack.enter_context(
-                FileScene(files[contract.modality], contract, ground, offset)
-            )
-        else:
-            raise PipelineError(
-                f"a network takes {contract.modality}; give its scene with --{contract.modality}"
-            )
-        ground = ground or scene.ground
-        scaling = InputScaling(contract).to(device)
-        predictors.append(Predictor(network.to(device), scaling, scene, device))
-    assert ground is not None  # noqa: S101  (argparse asks for at least one network)
-    return predictors, ground, first
+    read: list[tuple[nn.Module, NetworkDescription]] = [read_network(path) for path in paths]
+    if len({description.classes for _, description in read}) > 1:
+        raise PipelineError("the networks know different classes; give networks of one task")
+    return sorted(read, key=lambda one: one[1].contract.modality, reverse=True)
+
+
+def map_tile(
+    path: Path,
+    networks: Sequence[tuple[nn.Module, NetworkDescription]],
+    tile: tuple[Path, str, int],
+    windows: tuple[int, int],
+    device: torch.device,
+) -> None:
+    """Predict one tile of a store.
+
+    Args:
+        path: Of the map.
+        networks: Of `read_networks`.
+        tile: Folder of the store, group and sample.
+        windows: Pixels predicted at once, and pixels that windows share.
+        device: To predict on.
+
+    Raises:
+        PipelineError: There is no such tile, or the store lacks what a network takes.
+    """
+    scenes = [StoreScene(*tile, description.contract) for _, description in networks]
+    predictors = _predictors(networks, scenes, device)
+    predict_to_file(path, predictors, scenes[0].ground, networks[0][1], *windows)
+
+
+def map_scenes(
+    path: Path,
+    networks: Sequence[tuple[nn.Module, NetworkDescription]],
+    files: dict[str, list[Path]],
+    offset: float,
+    windows: tuple[int, int],
+    device: torch.device,
+) -> None:
+    """Predict scenes in files, on the grid of Sentinel-2 where there is one.
+
+    Args:
+        path: Of the map.
+        networks: Of `read_networks`.
+        files: By modality.
+        offset: Added to Sentinel-2 values.
+        windows: Pixels predicted at once, and pixels that windows share.
+        device: To predict on.
+
+    Raises:
+        PipelineError: A network lacks its scene, or a file is not fit for it.
+    """
+    with ExitStack() as stack:
+        # GDAL would keep a twentieth of the memory's worth of blocks that are never read again.
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MB))
+        scenes: list[FileScene] = []
+        for _, description in networks:
+            modality = description.contract.modality
+            if not files.get(modality):
+                raise PipelineError(f"a network takes {modality}; give its scene with --{modality}")
+            ground = scenes[0].ground if scenes else None
+            scene = FileScene(files[modality], description.contract, ground, offset)
+            scenes.append(stack.enter_context(scene))
+        predictors = _predictors(networks, scenes, device)
+        predict_to_file(path, predictors, scenes[0].ground, networks[0][1], *windows)
+
+
+def _predictors(
+    networks: Sequence[tuple[nn.Module, NetworkDescription]],
+    scenes: Sequence[Scene],
+    device: torch.device,
+) -> list[Predictor]:
+    return [
+        Predictor(network.to(device), InputScaling(description.contract).to(device), scene, device)
+        for (network, description), scene in zip(networks, scenes, strict=True)
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -223,34 +276,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--network", type=Path, required=True, action="append")
     parser.add_argument("--store", type=Path, help="a tile store")
     parser.add_argument("--group", default="test", help="group of the store")
-    parser.add_argument("--sample", type=int, help="tile of the group")
+    parser.add_argument("--sample", type=int, help="tile of the group; without, all of them")
     parser.add_argument("--s1", type=Path, nargs="+", default=[], help="files of a scene, dB")
     parser.add_argument("--s2", type=Path, nargs="+", default=[], help="files of a scene")
     parser.add_argument("--s2-offset", type=float, default=0.0, help="added to Sentinel-2 values")
     parser.add_argument("--window", type=int, default=512, help="pixels predicted at once")
     parser.add_argument("--overlap", type=int, default=64, help="pixels that windows share")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--output", type=Path, required=True, help="map.tif")
+    parser.add_argument("--output", type=Path, required=True, help="map, or folder for all tiles")
     options = parser.parse_args(arguments)
     if (options.store is None) == (not options.s1 and not options.s2):
-        raise PipelineError("give either --store with --sample, or --s1 and --s2")
-    if options.store is not None and options.sample is None:
-        raise PipelineError("give the tile of the store with --sample")
-    store = (options.store, options.group, options.sample) if options.store else None
-    with ExitStack() as stack:
-        predictors, ground, description = open_predictors(
-            options.network,
-            {"s1": options.s1, "s2": options.s2},
-            store,
-            options.s2_offset,
-            torch.device(options.device),
-            stack,
-        )
-        predict_to_file(
-            options.output, predictors, ground, description, options.window, options.overlap
-        )
-    rows, columns = ground.shape
-    print(f"{rows} x {columns} pixels of land cover in {options.output}", flush=True)
+        raise PipelineError("give either --store, with or without --sample, or --s1 and --s2")
+    networks, device = read_networks(options.network), torch.device(options.device)
+    windows = (options.window, options.overlap)
+    if options.store is None:
+        files = {"s1": options.s1, "s2": options.s2}
+        map_scenes(options.output, networks, files, options.s2_offset, windows, device)
+        maps = [options.output]
+    else:
+        maps = []
+        for path, sample in _tiles(options.store, options.group, options.sample, options.output):
+            tile = (options.store, options.group, sample)
+            map_tile(path, networks, tile, windows, device)
+            maps.append(path)
+    print(f"{len(maps)} maps of land cover, the last in {maps[-1]}", flush=True)
+
+
+def _tiles(store: Path, group: str, sample: int | None, output: Path) -> Iterable[tuple[Path, int]]:
+    """File and sample of each map."""
+    if sample is not None:
+        return [(output, sample)]
+    samples = valid_tiles(store, group).tolist()
+    named = [(output / f"{group}_{number:06d}.tif", number) for number in samples]
+    return track(named, description="mapping tiles", disable=not sys.stderr.isatty())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 from affine import Affine
 
 from pipeline.errors import PipelineError
-from tests.training.learnable_tiles import EMPTY, SIZE, small_plan, tile, write_tile_store
+from tests.training.learnable_tiles import EMPTY, SIZE, TEST, small_plan, tile, write_tile_store
 from training import predict
 from training.blending import blended_strips, edge_weights, window_starts
 from training.evaluate import evaluate
@@ -103,6 +103,17 @@ def test_a_tile_is_mapped_where_it_lies(tiles, networks, tmp_path):
     assert tags["trained_on_simulated_data"] == "True"
     with rasterio.open(output) as file:
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+
+
+def test_all_tiles_of_a_group_have_a_map_each(tiles, networks, tmp_path):
+    network = ("--network", networks / "s1.safetensors")
+    run(*network, "--store", tiles, "--output", tmp_path / "maps")
+    files = sorted((tmp_path / "maps").iterdir())
+    kept = [sample for sample in range(TEST) if sample != EMPTY]
+    assert [file.name for file in files] == [f"test_{sample:06d}.tif" for sample in kept]
+    run(*network, "--store", tiles, "--sample", kept[-1], "--output", tmp_path / "one.tif")
+    for alone, among in zip(read(tmp_path / "one.tif"), read(files[-1]), strict=True):
+        assert np.array_equal(alone, among)
 
 
 def test_a_pair_of_scenes_is_mapped_on_the_grid_of_sentinel_2(networks, scene, tmp_path):
