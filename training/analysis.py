@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from pipeline.errors import PipelineError, run_step
 from pipeline.settings import Settings, load_settings
 from pipeline.settings_evaluate import EvaluationKey
+from pipeline.store.object_path import StorePath, store_path
 from training.encoder_figures import (
     divergence_figure,
     variance_figure,
@@ -83,8 +84,8 @@ def weights(settings: Settings, rows: Path) -> tuple[pd.DataFrame, Figure]:
             network, _ = build_network(plan_evaluation(settings, key))
             after, description = read_network_weights(network_file(rows, key))
             frame = weight_divergence(network.encoder.state_dict(), after)
-            about = {"task": key.task, "encoder": key.encoder, "simulated": description.simulated}
-            frames.append(frame.assign(**about))
+            frame = frame.assign(task=key.task, encoder=key.encoder)
+            frames.append(frame.assign(simulated=description.simulated))
     if not frames:
         raise PipelineError("no encoder was fine-tuned; add finetuned to evaluate.modes")
     joined = pd.concat(frames, ignore_index=True)
@@ -122,7 +123,7 @@ def statistics(runs: dict[str, Path]) -> tuple[pd.DataFrame, Figure]:
 
 
 def selection(
-    settings: Settings, run: str, folder: Path, store: Path
+    settings: Settings, run: str, folder: Path, store: StorePath
 ) -> tuple[pd.DataFrame, Figure]:
     """Selection weights of one run.
 
@@ -148,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--task", help="name in evaluate.tasks: maps, variance")
     parser.add_argument("--runs", type=Path, help="folder of the runs: statistics, selection")
     parser.add_argument("--run", nargs="+", default=[], help="names: statistics, selection")
-    parser.add_argument("--store", type=Path, help="nol.zarr: selection")
+    parser.add_argument("--store", type=store_path, help="nol.zarr: selection")
     options = parser.parse_args(arguments)
     settings = load_settings(options.settings)
     if options.figure == "maps":
