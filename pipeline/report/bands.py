@@ -1,12 +1,10 @@
 """Band statistics beside the published ones, with a warning where they differ."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 from pipeline.sensors import all_bands
+from pipeline.verify.figures import load_published
 
 SHIFT_LIMIT = 0.5
 """Warn if a mean is off by more than this many published standard deviations. Ours: regions differ
@@ -31,7 +29,7 @@ class BandComparison:
         unit: ``1e-4`` or ``dB``.
         mean: Of the store's train split, all seasons.
         std: Likewise.
-        published_mean: Of the released dataset.
+        published_mean: Over SSL4EO-S12, whose images the released dataset has.
         published_std: Likewise.
     """
 
@@ -69,14 +67,15 @@ def compare_bands(statistics: Mapping[str, Mapping[str, float]]) -> list[BandCom
     Args:
         statistics: By band, with ``mean`` and ``std``.
     """
-    published = published_statistics()
+    published = {row.band: row for row in load_published()}
     return [
         BandComparison(
             band.name,
-            "dB" if band.sensor == "sentinel-1" else "1e-4",
+            published[band.name].unit,
             float(statistics[band.name]["mean"]),
             float(statistics[band.name]["std"]),
-            *published[band.name],
+            published[band.name].mean,
+            published[band.name].std,
         )
         for band in all_bands()
         if band.name in statistics
@@ -95,14 +94,3 @@ def offset_warning(bands: Sequence[BandComparison]) -> str:
         f"the optical bands lie {median:+.0f} above the published means: was the offset of "
         "processing baseline 04.00 (+1000) left in?"
     )
-
-
-@cache
-def published_statistics() -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation of each band of the released dataset.
-
-    Source: CromSS, dataset/dwosm_dataset_lmdb.py (column ``source`` of the table).
-    """
-    table = files("pipeline.report").joinpath("published_statistics.csv").read_text()
-    rows = csv.DictReader(table.splitlines())
-    return {row["band"]: (float(row["mean"]), float(row["std"])) for row in rows}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -130,10 +131,15 @@ def _groups(store: StoreContents) -> list[str]:
 
 
 def _flagged(store: StoreContents, datasets: Mapping[str, xr.Dataset]) -> Iterator[Choice]:
+    """Samples with findings: first one of each check, then the second of each, and so on."""
     findings = store.verification.findings if store.verification else ()
+    samples: dict[str, dict[str, None]] = {}
     for finding in findings:
+        samples.setdefault(finding.check, {})[finding.sample_id] = None
+    ranked = zip_longest(*samples.values(), fillvalue="")
+    for sample_id in filter(None, (one for row in ranked for one in row)):
         for group, data in datasets.items():
-            for index in np.flatnonzero(data["id"].values == finding.sample_id):
+            for index in np.flatnonzero(data["id"].values == sample_id):
                 if bool(data["valid"].values[index]):
                     yield Choice(group, int(index), "verification found something")
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import zarr
-from dask.diagnostics import ProgressBar
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
+from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import load_legend
 from pipeline.store.create import read_attributes
@@ -32,12 +31,7 @@ KEPT_WORST = 24
 """Samples whose seasons agree least, to be looked at."""
 
 _SAMPLES_PER_TASK = 64
-_MERGED_AT_ONCE = 16
 _VALUES = 256
-_QUIET_S = 5.0
-"""Only what lasts longer shows a bar."""
-
-
 Confusion = NDArray[np.int64]
 
 
@@ -81,15 +75,11 @@ def store_label_sums(store: Path) -> LabelSums:
         raise PipelineError(f"there is no Zarr store at {store}; build it first")
     groups = attributes.get("groups") or [""]
     parts = [
-        dask.delayed(label_sums)(store / group if group else store, samples)
+        (store / group if group else store, samples)
         for group in groups
         for samples in _tasks(store / group if group else store)
     ]
-    while len(parts) > 1:
-        starts = range(0, len(parts), _MERGED_AT_ONCE)
-        parts = [dask.delayed(_merge)(parts[start : start + _MERGED_AT_ONCE]) for start in starts]
-    (sums,) = dask.compute(*parts) or (LabelSums(),)
-    return sums
+    return map_and_merge(label_sums, parts, _merge, f"labels of {store.name}") or LabelSums()
 
 
 def label_sums(group: Path, splits: Mapping[int, str]) -> LabelSums:
@@ -177,14 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.report.label_sums")
     parser.add_argument("stores", type=Path, nargs="+", help="finished stores with labels")
     parser.add_argument("--output", type=Path, required=True, help="file to write (JSON)")
-    parser.add_argument("--threads", type=int, default=1, help="threads to use (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="workers to use (default: 1)")
+    parser.add_argument("--workers", choices=["threads", "processes"], default="threads")
+    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead")
     options = parser.parse_args(arguments)
-    document = {}
-    for store in options.stores:
-        print(f"counting the labels of {store}", flush=True)
-        threads = dask.config.set(scheduler="threads", num_workers=options.threads)
-        with threads, ProgressBar(minimum=_QUIET_S):
-            document[store.stem] = as_document(store_label_sums(store))
+    with dask_cluster(options.threads, options.workers, options.scheduler):
+        document = {store.stem: as_document(store_label_sums(store)) for store in options.stores}
     write_atomically(options.output, json.dumps(document, indent=1).encode() + b"\n")
     print(f"label sums: {options.output}")
 

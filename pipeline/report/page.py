@@ -1,7 +1,7 @@
 """The page itself: contents, pictures and gallery put into the template."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +18,10 @@ from pipeline.report.contents import Contents, store_legend
 from pipeline.report.gallery_rows import gallery
 from pipeline.report.location_map import interactive_map, location_chart
 from pipeline.report.pictures import Picture, save_chart
+from pipeline.verify.findings import Finding, Verification
 
 _SUMMARIES = {"nol": "nol.index.parquet", "dw": "dw.index.parquet", "osm": "osm.tiles.csv"}
+_FINDINGS_OF_A_CHECK = 12
 _TARGETS = {"nol": "build_nol", "dw": "build_dw", "osm": "build_osm"}
 
 
@@ -45,6 +47,7 @@ def write_page(contents: Contents, page: Path) -> None:
         command=rebuild_command(contents),
         settings_text=_settings_text(contents),
         settings_uri=_settings_uri(contents),
+        findings_by_check=findings_by_check,
         part_name=charts.part_name,
         shift_limit=SHIFT_LIMIT,
         spread_limit=SPREAD_LIMIT,
@@ -67,6 +70,15 @@ def attention(contents: Contents) -> list[str]:
     if differing:
         lines.append(f"band statistics differ from the published ones: {', '.join(differing)}")
     return lines
+
+
+def findings_by_check(verification: Verification) -> list[tuple[Sequence[Finding], int]]:
+    """Of each check the first findings and the number of all, so that none drowns the others."""
+    groups = [
+        [one for one in verification.findings if one.check == check.check]
+        for check in verification.checks
+    ]
+    return [(group[:_FINDINGS_OF_A_CHECK], len(group)) for group in groups if group]
 
 
 def rebuild_command(contents: Contents) -> str:

@@ -10,26 +10,29 @@ rule label_sums:
         f"{FOLDER}/report/label_sums.json",
     params:
         stores=[STORE, DW_STORE, OSM_STORE],
+        workers=SETTINGS.dask.workers,
+        scheduler=f"--scheduler {SETTINGS.dask.scheduler}" if SETTINGS.dask.scheduler else "",
     message:
         "Counting the labels of all stores"
     log:
         f"{FOLDER}/logs/report/label_sums.log",
     benchmark:
         f"{FOLDER}/benchmarks/report/label_sums.tsv"
-    threads: workflow.cores
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.report.label_sums {params.stores} --output {output}"
-        " --threads {threads} 2>&1 | tee {log}"
+        " --threads {threads} --workers {params.workers} {params.scheduler} 2>&1 | tee {log}"
 
 
 rule report:
     """index.html in report/: what was built, how it looks, what is wrong with it"""
     input:
         rules.nol_statistics.output,
+        rules.verify.input,
         label_sums=rules.label_sums.output,
     output:
         f"{FOLDER}/report/index.html",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.legend import load_legend
 from pipeline.osm_landuse.agreement import load_crosswalk
+from tests.browser import DESKTOP, PHONE, find_chromium, offline_page
 from tests.unit.report.conftest import DEFECTS
 
 DW = {row.flag_meaning: row.id for row in load_legend("dynamic_world")}
@@ -177,3 +178,19 @@ def test_gallery_is_bounded_and_lies_beside_the_page(report):
 def test_command_and_settings_make_it_again(report):
     assert f"snakemake --configfile {report.folder}/settings.yaml -- build_noldo" in report.text
     assert report.settings.dataset_hash() in report.text
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_page_in_a_browser_without_network(report, size):
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    with offline_page(report.page, size) as (page, complaints):
+        pictures = page.evaluate("[...document.images].map(one => one.naturalWidth)")
+        assert len(pictures) > 80
+        assert min(pictures) > 0
+        assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+        assert page.evaluate("document.querySelectorAll('.map canvas').length") >= 1
+        layers = page.locator(".leaflet-control-layers-overlays label")
+        assert layers.filter(has_text="rejected, cloud (1)").count() == 1
+        assert layers.filter(has_text="online background").locator(":checked").count() == 0
+        assert complaints == []
