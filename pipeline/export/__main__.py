@@ -82,17 +82,16 @@ def _geotiff(options: argparse.Namespace) -> None:
 
 
 def _webdataset(options: argparse.Namespace) -> None:
-    groups = open_groups(options.store)
-    chosen = choose(groups, _choice(options))
     shards = export_webdataset(
         options.store,
         options.output,
-        groups,
-        chosen,
+        _choice(options),
         int(options.shard_mb * 1e6),
         options.workers,
     )
-    print(f"{_origin(groups)}{len(chosen):,} samples in {len(shards):,} shards in {options.output}")
+    count = sum(len(shard.samples) for shard in shards)
+    origin = _origin(open_groups(options.store))
+    print(f"{origin}{count:,} samples in {len(shards):,} shards in {options.output}")
 
 
 def _hub_folder(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ class Choice:
     ids: tuple[str, ...] = ()
     box: tuple[float, float, float, float] | None = None
     split: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        box = list(self.box) if self.box else None
+        return {"ids": sorted(self.ids), "box": box, "split": self.split}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ is there is complete, so an interrupted export goes on where it stopped.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from pipeline.export.cog import Raster, decoded, write_cog
 from pipeline.export.file_names import file_stem
 from pipeline.export.output_folder import claim_folder
 from pipeline.export.parallel import map_with_progress
-from pipeline.export.store_group import S2_CUBE, StoreGroup
+from pipeline.export.store_group import S2_CUBE, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
 from pipeline.provenance import code_version
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
@@ -66,8 +66,7 @@ def export_geotiffs(
         PipelineError: The folder holds another export, or a file of the store is damaged.
     """
     claim_folder(export.output, groups[0], {"export": "geotiff", "s2": export.s2})
-    write_one = partial(_export_one, export)
-    return sum(map_with_progress(write_one, chosen, workers, "GeoTIFF"))
+    return sum(map_with_progress(partial(_SampleWriter, export), chosen, workers, "GeoTIFF"))
 
 
 def export_sample(export: GeotiffExport, group: StoreGroup, chosen: ChosenSample) -> int:
@@ -90,13 +89,16 @@ def export_sample(export: GeotiffExport, group: StoreGroup, chosen: ChosenSample
     return written
 
 
-def _export_one(export: GeotiffExport, chosen: ChosenSample) -> int:
-    return export_sample(export, _opened(export.store, chosen.group), chosen)
+class _SampleWriter:
+    """Writes one sample after another from a store that is opened once."""
 
+    def __init__(self, export: GeotiffExport) -> None:
+        self._groups = {group.name: group for group in open_groups(export.store)}
+        self._export = export
 
-@cache
-def _opened(store: Path, group: str) -> StoreGroup:
-    return StoreGroup(store, group)
+    def __call__(self, chosen: ChosenSample) -> int:
+        """Write the files of a sample; how many that were."""
+        return export_sample(self._export, self._groups[chosen.group], chosen)
 
 
 def _arrays(group: StoreGroup, s2: S2Form) -> Iterator[str]:

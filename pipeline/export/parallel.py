@@ -3,7 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -11,14 +11,21 @@ from rich.progress import track
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_work: Callable[[Any], Any]
+"""What a worker process does with each item, made once when it starts."""
+
 
 def map_with_progress(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, title: str
+    prepare: Callable[[], Callable[[Item], Result]],
+    items: Sequence[Item],
+    workers: int,
+    title: str,
 ) -> Iterator[Result]:
     """Results in the order in which they are done.
 
     Args:
-        function: Can be pickled where there is more than one worker.
+        prepare: Makes the function that works on an item; called once per process, so that what it
+            opens is opened once. Can be pickled where there is more than one worker.
         items: What to work on.
         workers: Processes; 1 works here and now.
         title: Stands before the bar.
@@ -29,10 +36,20 @@ def map_with_progress(
         return track(results, description=title, total=len(items), console=console)
 
     if workers == 1 or len(items) < 2:
-        yield from shown(map(function, items))
+        yield from shown(map(prepare(), items))
         return
     # Forked processes would inherit open files and the threads of libraries.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
-        waiting = [pool.submit(function, item) for item in items]
+    processes = min(workers, len(items))
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(prepare,)) as pool:
+        waiting = [pool.submit(_carry_out, item) for item in items]
         yield from shown(done.result() for done in as_completed(waiting))
+
+
+def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:
+    global _work  # noqa: PLW0603  (the only place that outlives a task in a pool)
+    _work = prepare()
+
+
+def _carry_out(item: Any) -> Any:
+    return _work(item)

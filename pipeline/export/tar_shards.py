@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_file import atomic_file, write_atomically
 from pipeline.errors import PipelineError
-from pipeline.export.choice import ChosenSample
+from pipeline.export.choice import Choice, ChosenSample, choose
 from pipeline.export.file_names import tar_key
 from pipeline.export.output_folder import claim_folder
 from pipeline.export.parallel import map_with_progress
-from pipeline.export.store_group import LABELS, StoreGroup
+from pipeline.export.store_group import LABELS, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 
@@ -48,20 +48,16 @@ class TarShard:
 
 
 def export_webdataset(
-    store: Path,
-    output: Path,
-    groups: Sequence[StoreGroup],
-    chosen: Sequence[ChosenSample],
-    shard_bytes: int,
-    workers: int = 1,
+    store: Path, output: Path, choice: Choice, shard_bytes: int, workers: int = 1
 ) -> list[TarShard]:
     """Write all chosen samples as shards that are not there yet, and a list of shards per split.
+
+    A dataset that has grown keeps its full shards; those that no longer belong are removed.
 
     Args:
         store: Folder of the store.
         output: Folder of the export.
-        groups: Of the store.
-        chosen: Which samples, in order.
+        choice: Which samples.
         shard_bytes: No shard is larger, unless a single sample is.
         workers: Processes.
 
@@ -69,15 +65,18 @@ def export_webdataset(
         All shards of the export.
 
     Raises:
-        PipelineError: The folder holds another export, or a file of the store is damaged.
+        PipelineError: Nothing fits the choice, the folder holds another export, or a file of the
+            store is damaged.
     """
     if shard_bytes <= 0:
         raise PipelineError(f"a shard of {shard_bytes} bytes holds nothing; give 1 MB or more")
-    form = {"export": "webdataset", "shard_bytes": shard_bytes, "samples": len(chosen)}
+    groups = open_groups(store)
+    shards = plan_shards(groups, choose(groups, choice), shard_bytes)
+    form = {"export": "webdataset", "shard_bytes": shard_bytes, "choice": choice.to_dict()}
     claim_folder(output, groups[0], form)
-    shards = plan_shards(groups, chosen, shard_bytes)
-    write_one = partial(_write_shard, store, output)
-    for _ in map_with_progress(write_one, shards, workers, "WebDataset"):
+    for foreign in set(output.glob("*/*.tar")) - {output / shard.name for shard in shards}:
+        foreign.unlink()
+    for _ in map_with_progress(partial(_ShardWriter, store, output), shards, workers, "WebDataset"):
         pass
     _write_lists(output, shards)
     return shards
@@ -121,21 +120,36 @@ def _closed(size: int) -> int:
     return records * tarfile.RECORDSIZE
 
 
-def _write_shard(store: Path, output: Path, shard: TarShard) -> None:
-    path = output / shard.name
-    if path.exists() and path.stat().st_size == shard.size:
-        return
-    with atomic_file(path) as file:
-        _write_tar(file, store, shard)
+class _ShardWriter:
+    """Writes one shard after another from a store that is opened once."""
+
+    def __init__(self, store: Path, output: Path) -> None:
+        self._groups = {group.name: group for group in open_groups(store)}
+        self._output = output
+
+    def __call__(self, shard: TarShard) -> None:
+        """Write a shard that is not there yet."""
+        path = self._output / shard.name
+        if not _is_complete(path, shard):
+            with atomic_file(path) as file:
+                self._write(file, shard)
+
+    def _write(self, file: BinaryIO, shard: TarShard) -> None:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for sample in shard.samples:
+                for name, content in _members(self._groups[sample.group], sample):
+                    entry = tarfile.TarInfo(name)  # its time, owner and mode are always the same
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
 
 
-def _write_tar(file: BinaryIO, store: Path, shard: TarShard) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for sample in shard.samples:
-            for name, content in _members(_opened(store, sample.group), sample):
-                entry = tarfile.TarInfo(name)  # its time, owner and mode are always the same
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
+def _is_complete(path: Path, shard: TarShard) -> bool:
+    """Whether a file is the shard: its size and the samples in it."""
+    if not path.exists() or path.stat().st_size != shard.size:
+        return False
+    with tarfile.open(path) as tar:
+        keys = [name.removesuffix(".json") for name in tar.getnames() if name.endswith(".json")]
+    return keys == [tar_key(sample.id) for sample in shard.samples]
 
 
 def _members(group: StoreGroup, sample: ChosenSample) -> Iterator[tuple[str, bytes]]:
@@ -205,8 +219,3 @@ def _write_lists(output: Path, shards: Sequence[TarShard]) -> None:
         document = {"wids_version": 1, "name": split, "shardlist": shardlist}
         content = json.dumps(document, indent=2).encode() + b"\n"
         write_atomically(output / f"{split}.json", content)
-
-
-@cache
-def _opened(store: Path, group: str) -> StoreGroup:
-    return StoreGroup(store, group)

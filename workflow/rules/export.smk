@@ -1,22 +1,6 @@
 # Finished stores and encoders in the forms that other tools read. The files of an export are no
 # outputs of a job, so that an interrupted one goes on where it was.
 
-EXPORT = f"{FOLDER}/export"
-
-
-def encoders_of(run):
-    """The files that a run exports."""
-    modalities = PRETRAIN.runs[run].modalities
-    return [f"{FOLDER}/runs/{run}/encoders/{modality}.safetensors" for modality in modalities]
-
-
-def trained_runs(wildcards):
-    """The finished runs, prepared; an export starts no training."""
-    trained = [run for run in PRETRAIN.runs if all(map(os.path.exists, encoders_of(run)))]
-    if not trained:
-        raise WorkflowError("no run has been trained yet; train one, e.g. `snakemake pretrain_midF`")
-    return expand(rules.hub_encoders.output, run=trained)
-
 
 rule export_geotiff:
     """the validation samples of nol.zarr as GeoTIFFs, for QGIS"""
@@ -26,7 +10,7 @@ rule export_geotiff:
         touch(f"{EXPORT}/geotiff.done"),
     params:
         store=store_folder,
-        folder=f"{EXPORT}/geotiff",
+        folder=lambda wildcards, output: output[0].removesuffix(".done"),
     message:
         "Exporting the validation samples of {params.store} to {params.folder}"
     log:
@@ -51,7 +35,7 @@ rule export_webdataset:
         touch(f"{EXPORT}/webdataset.done"),
     params:
         store=store_folder,
-        folder=f"{EXPORT}/webdataset",
+        folder=lambda wildcards, output: output[0].removesuffix(".done"),
     message:
         "Exporting {params.store} to {params.folder}"
     log:
@@ -74,8 +58,8 @@ rule hub_encoders:
     output:
         touch(f"{EXPORT}/{{run}}.done"),
     params:
-        run=f"{FOLDER}/runs/{{run}}",
-        folder=f"{EXPORT}/encoders",
+        run=lambda wildcards, input: Path(input[0]).parents[1].as_posix(),
+        folder=lambda wildcards, output: Path(output[0]).with_name("encoders").as_posix(),
     message:
         "Preparing the encoders of {wildcards.run} for the Hub"
     log:

@@ -3,14 +3,15 @@
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 
 import numpy as np
 import pytest
+import zarr
 
 from pipeline.errors import PipelineError
 from pipeline.export.choice import Choice, choose
-from pipeline.export.store_group import open_groups
 from pipeline.export.tar_shards import export_webdataset, plan_shards
 from tests.placed_store import grid_of, pixels_of
 from tests.training.learnable_tiles import tile
@@ -20,11 +21,10 @@ LIMIT = 350_000
 
 
 @pytest.fixture
-def export(nol, groups, tmp_path):
+def export(nol, tmp_path):
     def run(limit=LIMIT, workers=1):
         folder = tmp_path / f"shards-{limit}"
-        chosen = choose(groups, Choice())
-        return folder, export_webdataset(nol, folder, groups, chosen, limit, workers)
+        return folder, export_webdataset(nol, folder, Choice(), limit, workers)
 
     return run
 
@@ -99,9 +99,7 @@ def test_the_library_reads_the_shards(export):
 
 
 def test_tiles_have_one_date_and_a_split_per_group(tiles, tmp_path):
-    groups = open_groups(tiles)
-    chosen = choose(groups, Choice(("train3", "test0")))
-    shards = export_webdataset(tiles, tmp_path, groups, chosen, 10**6)
+    shards = export_webdataset(tiles, tmp_path, Choice(("train3", "test0")), 10**6)
     assert [shard.name for shard in shards] == ["train/train-000000.tar", "test/test-000000.tar"]
     with tarfile.open(tmp_path / shards[0].name) as tar:
         s2 = array_in(tar, "train3.s2.npy")
@@ -110,10 +108,32 @@ def test_tiles_have_one_date_and_a_split_per_group(tiles, tmp_path):
     assert facts["records"]["lon"] is None
 
 
-def test_another_size_or_no_size_is_refused(nol, groups, export, tmp_path):
+def test_a_dataset_that_grows_keeps_its_full_shards(nol, export, tmp_path):
     folder, _ = export()
-    chosen = choose(groups, Choice())
+    complete = digests(folder)
+    small = shutil.copytree(nol, tmp_path / "small" / "nol.zarr")
+    valid = zarr.open_array(small / "valid", mode="r+")
+    whole, valid[3:] = valid[:], False
+    output = tmp_path / "grown"
+    export_webdataset(small, output, Choice(), LIMIT)
+    first = output / "train" / "train-000000.tar"
+    kept = first.stat().st_mtime_ns
+    valid[:] = whole
+    export_webdataset(small, output, Choice(), LIMIT)
+    assert digests(output) == complete and first.stat().st_mtime_ns == kept
+    # Other samples of the same size in the same place are noticed, and shards too many go.
+    valid[0], valid[3] = False, False
+    export_webdataset(small, output, Choice(), LIMIT)
+    with tarfile.open(first) as tar:
+        assert {name.split(".")[0] for name in tar.getnames()} == {"0002", "0005"}
+    assert not (output / "train" / "train-000001.tar").exists()
+
+
+def test_another_choice_size_or_no_size_is_refused(nol, export, tmp_path):
+    folder, _ = export()
     with pytest.raises(PipelineError, match="another export .shard_bytes 350000, not 999999"):
-        export_webdataset(nol, folder, groups, chosen, 999_999)
+        export_webdataset(nol, folder, Choice(), 999_999)
+    with pytest.raises(PipelineError, match="another export .choice"):
+        export_webdataset(nol, folder, Choice(split="train"), LIMIT)
     with pytest.raises(PipelineError, match="holds nothing"):
-        export_webdataset(nol, tmp_path / "none", groups, chosen, 0)
+        export_webdataset(nol, tmp_path / "none", Choice(), 0)
