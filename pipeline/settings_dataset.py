@@ -1,12 +1,11 @@
 """Settings that decide what is in ``nol.zarr``: places, dates, scenes, quality, shards."""
 
 import datetime as dt
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.settings_section import Section
+from pipeline.settings_section import InputPlace, Section
 
 SEASONS = 4
 """Seasons of every sample."""
@@ -45,14 +44,17 @@ class LocationSettings(Section):
     )
     area: str | None = Field(
         None,
-        description="sampler area: a GeoJSON or GeoPackage file, or WKT, in longitude and latitude",
+        description=(
+            "sampler area: a GeoJSON or GeoPackage file (or its URL, s3://bucket/area.geojson), or"
+            " WKT, in longitude and latitude"
+        ),
     )
-    table: Path | None = Field(
+    table: InputPlace | None = Field(
         None,
         description=(
-            "samplers points and ssl4eo: a CSV or GeoParquet file with lon and lat (and "
-            "optionally location_id, epsg, split, date_0 to date_3; left and top, in metres of "
-            "epsg, fix the patch's corner)"
+            "samplers points and ssl4eo: a CSV or GeoParquet file, or its URL, with lon and lat"
+            " (and optionally location_id, epsg, split, date_0 to date_3; left and top, in metres"
+            " of epsg, fix the patch's corner)"
         ),
     )
     city_count: int = Field(

@@ -14,10 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.atomic_file import write_atomically
-from pipeline.download import download
+from pipeline.download import download, file_checksum
 from pipeline.dynamic_world.settings import DynamicWorldSettings, is_url
 from pipeline.errors import PipelineError, run_step
 from pipeline.importers.archives import DamagedMember, Refusal, iterate_members
+from pipeline.inputs import bring, in_object_storage
 from pipeline.settings import Settings, load_settings
 
 _WANTED = {".tif", ".tiff", ".csv"}
@@ -48,8 +49,8 @@ def acquire_tiles(settings: Settings, folder: Path) -> dict[str, Path]:
             )
         return _draw(settings, folder)
     return {
-        "train": _local_folder(section, "train", folder),
-        "test": _local_folder(section, "test", folder),
+        split: _local_folder(section, split, folder, settings.folder / "inputs")
+        for split in ("train", "test")
     }
 
 
@@ -80,16 +81,33 @@ def unpack_tiles(archive: Path, folder: Path) -> list[Refusal]:
     return refused
 
 
-def _local_folder(section: DynamicWorldSettings, split: str, folder: Path) -> Path:
+def _local_folder(section: DynamicWorldSettings, split: str, folder: Path, inputs: Path) -> Path:
     source, checksum = getattr(section, split), getattr(section, f"{split}_checksum")
-    if not is_url(source):
+    if is_url(source):
+        archive = folder / f"{split}-{_file_name(source)}"
+        _log.info("fetching %s", source)
+        download(source, archive, checksum)
+    elif in_object_storage(source):
+        archive = bring(source, inputs)
+        _require_checksum(archive, checksum)
+    else:
         return Path(source)
-    archive = folder / f"{split}-{_file_name(source)}"
-    _log.info("fetching %s", source)
-    download(source, archive, checksum)
+    if archive.is_dir():
+        return archive
     for refusal in unpack_tiles(archive, folder / split):
         _log.warning("%s", refusal)
     return folder / split
+
+
+def _require_checksum(archive: Path, checksum: str | None) -> None:
+    if checksum is None or archive.is_dir():
+        return
+    found = file_checksum(archive, checksum)
+    if found != checksum.lower():
+        raise PipelineError(
+            f"{archive} has the checksum {found}, not {checksum}; delete it if the one at its URL "
+            "is right"
+        )
 
 
 def _file_name(url: str) -> str:

@@ -27,7 +27,7 @@ class DynamicWorldSettings(Section):
         None,
         description=(
             "published: folder of the training tiles (dw_<lon>_<lat>-<YYYYMMDD>.tif, in any "
-            "subfolder), or the URL of a zip or tar archive of it"
+            "subfolder), or the URL of a zip or tar archive of it; s3://bucket/... for either"
         ),
     )
     train_checksum: str | None = Field(

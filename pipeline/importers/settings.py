@@ -1,17 +1,16 @@
 """The section ``importers`` of the settings."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from pipeline.settings_section import Section
+from pipeline.settings_section import InputPlace, Section
 
 
 class ImporterSettings(Section):
-    """Where releases of others lie that are to be imported; folders, archives, or both."""
+    """Releases of others to be imported: folders, archives, or URLs in object storage of either."""
 
-    ssl4eo: tuple[Path, ...] = Field(
+    ssl4eo: tuple[InputPlace, ...] = Field(
         (),
         description=(
             "SSL4EO-S12 v1.0 (folders, tar.gz, also in parts) or v1.1 (*.zarr.zip); Sentinel-2 "
@@ -25,17 +24,17 @@ class ImporterSettings(Section):
             "asked for by scene id, as the paper did; none"
         ),
     )
-    noldo_nol: tuple[Path, ...] = Field(
+    noldo_nol: tuple[InputPlace, ...] = Field(
         (), description="NoLDO-S12, noisy label masks (ssl4eo_s12_nol.zip)"
     )
-    noldo_dw: tuple[Path, ...] = Field(
+    noldo_dw: tuple[InputPlace, ...] = Field(
         (), description="NoLDO-S12, tiles with Dynamic World expert labels (ssl4eo_s12_dw.zip)"
     )
-    noldo_osm: tuple[Path, ...] = Field(
+    noldo_osm: tuple[InputPlace, ...] = Field(
         (), description="NoLDO-S12, tiles with OSM labels (ssl4eo_s12_osm.zip)"
     )
-    dfc2020: tuple[Path, ...] = Field((), description="DFC2020 (s1, s2 and dfc patches)")
-    eurosat: tuple[Path, ...] = Field((), description="EuroSAT with 13 bands")
+    dfc2020: tuple[InputPlace, ...] = Field((), description="DFC2020 (s1, s2 and dfc patches)")
+    eurosat: tuple[InputPlace, ...] = Field((), description="EuroSAT with 13 bands")
     s2_values: Literal["harmonised", "published"] = Field(
         "harmonised",
         description=(

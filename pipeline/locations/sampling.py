@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid, crs_transformer, patch_grid, utm_epsg
+from pipeline.inputs import bring, in_object_storage
 from pipeline.locations.areas import read_area
 from pipeline.locations.capacity import check_room, no_room
 from pipeline.locations.land import is_land
@@ -90,7 +91,10 @@ def _sampler(settings: Settings) -> Sampler:
         return LandSampler()
     if options.area is None:
         raise PipelineError("locations.area must be given for the sampler area")
-    area = read_area(options.area)
+    source = options.area
+    if in_object_storage(source):
+        source = str(bring(source, settings.folder / "inputs"))
+    area = read_area(source)
     sampler = AreaSampler(area)
     check_room(area, sampler, settings.grid.pixels * PIXEL_M, location_count(settings))
     return sampler

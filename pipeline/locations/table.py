@@ -18,6 +18,7 @@ from pyproj import CRS
 from pipeline.atomic_file import atomic_file
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
+from pipeline.inputs import bring
 from pipeline.locations.location import Location
 from pipeline.locations.points import count_points
 from pipeline.locations.ssl4eo import count_ssl4eo
@@ -133,7 +134,7 @@ def location_count(settings: Settings) -> int:
 
 
 def table_path(settings: Settings) -> Path:
-    """The table that the samplers points and ssl4eo read.
+    """The table that the samplers points and ssl4eo read, fetched if it is in object storage.
 
     Raises:
         PipelineError: None is set.
@@ -141,7 +142,7 @@ def table_path(settings: Settings) -> Path:
     if settings.locations.table is None:
         sampler = settings.locations.sampler
         raise PipelineError(f"locations.table must be given for the sampler {sampler}")
-    return settings.locations.table
+    return bring(settings.locations.table, settings.folder / "inputs")
 
 
 def _read(path: Path, filters: list[tuple[str, str, int]] | None = None) -> list[Location]:

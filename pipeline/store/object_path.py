@@ -51,6 +51,11 @@ class ObjectPath:
         return self.url.rsplit("/", 1)[-1]
 
     @property
+    def stem(self) -> str:
+        """The last part without its last suffix."""
+        return Path(self.name).stem
+
+    @property
     def parent(self) -> "ObjectPath":
         """Everything before the last part."""
         return ObjectPath(self.url.rsplit("/", 1)[0])
@@ -72,6 +77,17 @@ class ObjectPath:
     def exists(self) -> bool:
         """Whether there is an object of this name, or some below."""
         return self.is_file() or self.is_dir()
+
+    def below(self) -> list[str]:
+        """The names of all objects below, relative to here, ascending."""
+        bucket, key = self._split()
+        pages = self._guard(lambda: list(obstore.list(_bucket(bucket), f"{key}/" if key else None)))
+        return sorted(entry["path"].removeprefix(f"{key}/") for page in pages for entry in page)
+
+    def version(self) -> tuple[int, str]:
+        """Size of the object, bytes, and what changes with its content; raises as `read_bytes`."""
+        head = self._ask(obstore.head)
+        return head["size"], head["e_tag"] or str(head["last_modified"])
 
     def read_bytes(self) -> bytes:
         """The content of the object.

@@ -75,11 +75,6 @@ def store_folder(wildcards):
     return STORE
 
 
-def copies(*stores):
-    """Records of the copies of stores in object storage, if the settings ask for any."""
-    return [f"{FOLDER}/{store}.published.json" for store in stores if SETTINGS.publish]
-
-
 def write_if_changed(path, text):
     """Keep the file's age while its content stays the same: age is what triggers a new run."""
     if not path.exists() or path.read_text() != text:

@@ -9,6 +9,7 @@ SSL4EO_LABELS = {
     "earthengine": [f"{FOLDER}/ssl4eo.earthengine.txt"],
 }
 NOLDO_SOURCES = {"dw": IMPORTS.noldo_dw, "osm": IMPORTS.noldo_osm}
+NOLDO_BROUGHT = {name: brought(sources) for name, sources in NOLDO_SOURCES.items()}
 # those that the settings name; without any both, so that the run says what is missing
 NOLDO_SUBSETS = [name for name, sources in NOLDO_SOURCES.items() if sources] or [*NOLDO_SOURCES]
 
@@ -25,10 +26,12 @@ wildcard_constraints:
 
 
 rule ssl4eo_images:
+    input:
+        brought(IMPORTS.ssl4eo),
     output:
         f"{FOLDER}/ssl4eo.images.txt",
     params:
-        sources=[str(path) for path in IMPORTS.ssl4eo],
+        sources=local(IMPORTS.ssl4eo),
         store=SSL4EO_STORE,
         values=IMPORTS.s2_values,
     message:
@@ -49,10 +52,11 @@ rule ssl4eo_images:
 rule ssl4eo_noisy_labels:
     input:
         rules.ssl4eo_images.output,
+        brought(IMPORTS.noldo_nol),
     output:
         f"{FOLDER}/ssl4eo.noldo.txt",
     params:
-        sources=[str(path) for path in IMPORTS.noldo_nol],
+        sources=local(IMPORTS.noldo_nol),
         store=SSL4EO_STORE,
     message:
         "Adding the noisy labels of NoLDO-S12"
@@ -103,10 +107,12 @@ rule import_ssl4eo:
 
 
 rule noldo_tiles:
+    input:
+        lambda wildcards: NOLDO_BROUGHT[wildcards.subset],
     output:
         f"{FOLDER}/noldo_{{subset}}.txt",
     params:
-        sources=lambda wildcards: [str(path) for path in NOLDO_SOURCES[wildcards.subset]],
+        sources=lambda wildcards: local(NOLDO_SOURCES[wildcards.subset]),
         store=f"{FOLDER}/noldo_{{subset}}.zarr",
         values=IMPORTS.s2_values,
         numbering=IMPORTS.osm_numbering,
@@ -135,10 +141,12 @@ rule import_noldo:
 
 
 rule dfc2020_patches:
+    input:
+        brought(IMPORTS.dfc2020),
     output:
         f"{FOLDER}/dfc2020.txt",
     params:
-        sources=[str(path) for path in IMPORTS.dfc2020],
+        sources=local(IMPORTS.dfc2020),
         store=f"{FOLDER}/dfc2020.zarr",
         values=IMPORTS.s2_values,
     message:
@@ -165,10 +173,12 @@ rule import_dfc2020:
 
 
 rule eurosat_patches:
+    input:
+        brought(IMPORTS.eurosat),
     output:
         f"{FOLDER}/eurosat.txt",
     params:
-        sources=[str(path) for path in IMPORTS.eurosat],
+        sources=local(IMPORTS.eurosat),
         store=f"{FOLDER}/eurosat.zarr",
         values=IMPORTS.s2_values,
     message:

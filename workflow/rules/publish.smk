@@ -1,22 +1,6 @@
 # Copies in object storage, where the settings name a place: each shard as it is finished, then the
 # store around them. The record of a copy stays on disk; it is what Snakemake goes by.
 
-PUBLISHED = SETTINGS.published_folder
-
-
-def published(store):
-    """The URL of a store's copy."""
-    if PUBLISHED is None:
-        raise WorkflowError(
-            "publish is not set: name a place in object storage, such as s3://bucket/prefix"
-        )
-    return f"{PUBLISHED}/{store}.zarr"
-
-
-def published_nol(wildcards):
-    """The URL of the copy of nol.zarr."""
-    return published("nol")
-
 
 rule publish_shard:
     input:
