@@ -1,11 +1,10 @@
 """Settings of pretraining: the recipe of the CromSS paper, and the runs that depart from it."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from pipeline.settings_section import Section
+from pipeline.settings_section import InputPlace, Section
 
 RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
 Model = Literal["mid", "late", "single_s1", "single_s2"]
@@ -147,6 +146,14 @@ class PretrainSettings(Section):
         False, description="Only algorithms that give the same bits on every run; slower on GPUs"
     )
     workers: int = Field(4, ge=0, description="Processes that read samples, per device; 0: none")
+    prefetch: int = Field(2, ge=1, description="Batches that each of these processes reads ahead")
+    shuffle: Literal["global", "block"] = Field(
+        "global",
+        description=(
+            "global: all samples together; block: the shards, and the samples of eight at a time,"
+            " for spinning disks and object storage"
+        ),
+    )
     log_every: int = Field(
         20, ge=1, description="Steps between two looks at the loss, which make the device wait"
     )
@@ -160,11 +167,17 @@ class PretrainSettings(Section):
     wandb_project: str | None = Field(
         None, description="Log to this project of Weights & Biases as well; null: do not"
     )
-    clean_store: Path | None = Field(
+    store: InputPlace | None = Field(
+        None,
+        description=(
+            "Train on this finished store, such as s3://bucket/nol.zarr; null: on the dataset's own"
+        ),
+    )
+    clean_store: InputPlace | None = Field(
         None, description="A tile store with expert labels to score each epoch, such as dw.zarr"
     )
     clean_split: str = Field("test", description="Group of the clean store that is scored")
-    truth_store: Path | None = Field(
+    truth_store: InputPlace | None = Field(
         None,
         description="A store with the true labels of the same samples, known for simulated Earths",
     )

@@ -1,13 +1,15 @@
 """The loaders of a run, one set per rank."""
 
-from pathlib import Path
 from typing import cast
 
 import lightning as L
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from pipeline.errors import PipelineError
 from pipeline.settings_pretrain import PretrainRun, PretrainSettings
+from pipeline.store.object_path import StorePath, store_path
 from training.loader import EpochSampler, make_loader
 from training.samples import NolDataset, StoredBatch, TileDataset
 
@@ -16,9 +18,9 @@ class PretrainData(L.LightningDataModule):
     """Training and validation samples of a store, and clean tiles where some are given.
 
     Args:
-        store: Folder of the store.
+        store: Where it lies.
         run: Which modalities, and how many samples in a batch of one rank.
-        settings: Workers, clean store, truth.
+        settings: Workers, order, clean store, truth.
         seed: Of order and seasons.
 
     Raises:
@@ -26,17 +28,20 @@ class PretrainData(L.LightningDataModule):
     """
 
     def __init__(
-        self, store: Path, run: PretrainRun, settings: PretrainSettings, seed: int
+        self, store: StorePath, run: PretrainRun, settings: PretrainSettings, seed: int
     ) -> None:
         super().__init__()
-        truth = settings.truth_store
+        truth = store_path(settings.truth_store) if settings.truth_store else None
         self.train = NolDataset(store, "train", run.modalities, seed)
         self.validation = NolDataset(store, "validation", run.modalities, seed, truth)
         self.clean: TileDataset | None = None
         if settings.clean_store is not None:
-            self.clean = TileDataset(settings.clean_store, settings.clean_split, run.modalities)
+            clean_store = store_path(settings.clean_store)
+            self.clean = TileDataset(clean_store, settings.clean_split, run.modalities)
         self._batch_size = run.batch_size
         self._workers = settings.workers
+        self._prefetch = settings.prefetch
+        self._by_block = settings.shuffle == "block"
         self._seed = seed
 
     def require_full_batch(self, ranks: int) -> None:
@@ -55,7 +60,8 @@ class PretrainData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[StoredBatch]:
         """Shuffled full batches, another order in each epoch."""
-        sampler = self._sampler(len(self.train), shuffle=True)
+        shards = self.train.shards if self._by_block else None
+        sampler = self._sampler(len(self.train), shuffle=True, shards=shards)
         # With workers, Lightning lets the first epoch after a restart begin before it says which
         # one it is.
         progress = self._running.fit_loop.epoch_progress.current
@@ -77,7 +83,9 @@ class PretrainData(L.LightningDataModule):
     def _running(self) -> L.Trainer:
         return cast(L.Trainer, self.trainer)
 
-    def _sampler(self, count: int, shuffle: bool) -> EpochSampler:
+    def _sampler(
+        self, count: int, shuffle: bool, shards: NDArray[np.int64] | None = None
+    ) -> EpochSampler:
         return EpochSampler(
             count=count,
             batch_size=self._batch_size,
@@ -85,6 +93,7 @@ class PretrainData(L.LightningDataModule):
             shuffle=shuffle,
             rank=self._running.global_rank,
             ranks=self._running.world_size,
+            shards_N=shards,
         )
 
     def _loader(
@@ -96,4 +105,6 @@ class PretrainData(L.LightningDataModule):
     ) -> DataLoader[StoredBatch]:
         on_gpu = self._running.strategy.root_device.type == "cuda"
         size = batch_size or self._batch_size
-        return make_loader(dataset, sampler, size, workers, pin_memory=on_gpu)
+        return make_loader(
+            dataset, sampler, size, workers, pin_memory=on_gpu, prefetch=self._prefetch
+        )

@@ -29,6 +29,7 @@ from pipeline.settings_evaluate import (
     TaskSettings,
 )
 from pipeline.store.create import read_attributes
+from pipeline.store.object_path import StorePath
 from training.finetune import Protocol, score_tiles, train
 from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
 from training.heads import Segmenter, build_segmenter, freeze
@@ -65,7 +66,7 @@ class EvaluationPlan:
     task: TaskSettings
     encoder: EncoderSettings
     weights: str
-    store: Path
+    store: StorePath
 
     @property
     def head(self) -> Head:

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pipeline.settings_evaluate import TaskSettings
+from pipeline.store.object_path import StorePath
 from pipeline.store.shard_reader import open_chunks
 from training.metrics import ConfusionMatrix
 from training.samples import TileDataset
@@ -27,7 +28,7 @@ _BRIGHTEST = 99
 
 
 def map_figure(
-    store: Path, task: TaskSettings, tiles: Sequence[int], networks: dict[str, Path]
+    store: StorePath, task: TaskSettings, tiles: Sequence[int], networks: dict[str, Path]
 ) -> tuple[pd.DataFrame, Figure]:
     """Draw a row for every tile and a column for every network.
 
@@ -56,7 +57,7 @@ def map_figure(
 
 
 def _labels(
-    store: Path, task: TaskSettings, tiles: Sequence[int]
+    store: StorePath, task: TaskSettings, tiles: Sequence[int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     modality = "s2" if (store / task.test_group / "s2").is_dir() else "s1"
     data = TileDataset(store, task.test_group, (modality,), task.label)  # type: ignore[arg-type]
@@ -72,7 +73,7 @@ def _within(tiles: Sequence[int], count: int) -> list[int]:
 
 @torch.inference_mode()
 def _predictions(
-    path: Path, store: Path, task: TaskSettings, tiles: Sequence[int]
+    path: Path, store: StorePath, task: TaskSettings, tiles: Sequence[int]
 ) -> tuple[NDArray[np.uint8], NetworkDescription]:
     network, description = read_network(path)
     contract = description.contract
@@ -106,7 +107,9 @@ def _score_rows(
     return rows
 
 
-def _picture(store: Path, task: TaskSettings, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+def _picture(
+    store: StorePath, task: TaskSettings, samples: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """True colour where there is Sentinel-2, else the backscatter of VV."""
     group = store / task.test_group
     optical = (group / "s2").is_dir()

@@ -1,6 +1,5 @@
 """What must hold before a run starts, checked before any GPU time is spent."""
 
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
@@ -8,13 +7,14 @@ from pipeline.legend import load_legend
 from pipeline.sensors import bands_of, cube_bands
 from pipeline.settings_pretrain import PretrainRun
 from pipeline.store.create import read_attributes
+from pipeline.store.object_path import StorePath
 from pipeline.store.shard_reader import open_chunks
 from training.fusion import Modality
 from training.inputs import InputContract, band_names, contract_of
 from training.samples import NUM_CLASSES, arrays_of
 
 
-def usable_attributes(store: Path, run: PretrainRun) -> dict[str, Any]:
+def usable_attributes(store: StorePath, run: PretrainRun) -> dict[str, Any]:
     """Attributes of a store that a run can be trained on.
 
     Raises:
@@ -50,7 +50,7 @@ def contracts_of(run: PretrainRun, attributes: dict[str, Any]) -> dict[Modality,
     }
 
 
-def require_land_cover(store: Path, group: str) -> None:
+def require_land_cover(store: StorePath, group: str) -> None:
     """Refuse a clean store whose labels are of another legend.
 
     Raises:
@@ -70,7 +70,7 @@ def require_land_cover(store: Path, group: str) -> None:
         )
 
 
-def require_truth(truth: Path, store: Path, attributes: dict[str, Any]) -> None:
+def require_truth(truth: StorePath, store: StorePath, attributes: dict[str, Any]) -> None:
     """Refuse a truth that belongs to the samples of another store.
 
     Raises:
@@ -87,7 +87,7 @@ def require_truth(truth: Path, store: Path, attributes: dict[str, Any]) -> None:
         )
 
 
-def _require_bands(store: Path, array: str, attributes: dict[str, Any]) -> None:
+def _require_bands(store: StorePath, array: str, attributes: dict[str, Any]) -> None:
     table = cube_bands("sentinel-2") if array == "s2" else bands_of(array)
     expected = [band.name for band in table]
     found = [band["name"] for band in attributes.get("bands", {}).get(array, [])]
@@ -99,7 +99,7 @@ def _require_bands(store: Path, array: str, attributes: dict[str, Any]) -> None:
         )
 
 
-def _require_patch(store: Path, run: PretrainRun) -> None:
+def _require_patch(store: StorePath, run: PretrainRun) -> None:
     height, width = open_chunks(store / "label").shape[-2:]
     if run.crop > min(height, width):
         raise PipelineError(
@@ -108,7 +108,7 @@ def _require_patch(store: Path, run: PretrainRun) -> None:
         )
 
 
-def _require_classes(store: Path, statistics: dict[str, Any]) -> None:
+def _require_classes(store: StorePath, statistics: dict[str, Any]) -> None:
     """Every pixel counts as a class or as unlabelled, or it is something else."""
     _, *sample_shape = open_chunks(store / "label").shape
     for split, samples in statistics["samples"].items():

@@ -25,6 +25,7 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.provenance import code_version
 from pipeline.settings import load_settings
+from pipeline.store.object_path import store_path
 from training.cromss_task import CromssTask, NotFinite
 from training.data_module import PretrainData
 from training.export import ExportedEncoder, export_encoders
@@ -225,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings (YAML)")
     parser.add_argument("--run", required=True, help="name of a run in pretrain.runs")
-    parser.add_argument("--store", type=Path, required=True, help="nol.zarr")
+    parser.add_argument("--store", type=store_path, required=True, help="nol.zarr, or a URL of one")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--max-epochs", type=int, help="stop after so many epochs")
     options = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ from torch import Tensor
 from pipeline.errors import PipelineError
 from pipeline.legend import load_legend
 from pipeline.settings_pretrain import PretrainRun
+from pipeline.store.object_path import StorePath
 from training.batch import BatchPreparation
 from training.checkpoints import read_checkpoint
 from training.distances import normal_divergence
@@ -86,7 +87,7 @@ def statistics_figure(frame: pd.DataFrame) -> Figure:
 
 @torch.no_grad()
 def selection_panels(
-    folder: Path, run: PretrainRun, store: Path, seed: int, count: int
+    folder: Path, run: PretrainRun, store: StorePath, seed: int, count: int
 ) -> tuple[pd.DataFrame, Figure]:
     """Where a run trusts its labels at the end of its training.
 

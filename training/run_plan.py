@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.settings_pretrain import PretrainRun, PretrainSettings
+from pipeline.store.object_path import StorePath, store_path
 from training.gpus import takes_gpus
 from training.preflight import require_land_cover, require_truth, usable_attributes
 
@@ -28,7 +29,7 @@ class RunPlan:
     run: PretrainRun
     settings: PretrainSettings
     seed: int
-    store: Path
+    store: StorePath
     attributes: dict[str, Any]
     output: Path
 
@@ -56,7 +57,7 @@ class RunPlan:
 
 
 def plan_run(
-    settings: PretrainSettings, name: str, seed: int, store: Path, output: Path
+    settings: PretrainSettings, name: str, seed: int, store: StorePath, output: Path
 ) -> RunPlan:
     """Check settings and store.
 
@@ -69,9 +70,9 @@ def plan_run(
     run = settings.runs[name]
     attributes = usable_attributes(store, run)
     if settings.clean_store is not None:
-        require_land_cover(settings.clean_store, settings.clean_split)
+        require_land_cover(store_path(settings.clean_store), settings.clean_split)
     if settings.truth_store is not None:
-        require_truth(settings.truth_store, store, attributes)
+        require_truth(store_path(settings.truth_store), store, attributes)
     plan = RunPlan(name, run, settings, seed, store, attributes, output)
     if settings.precision == "16-mixed" and not plan.on_gpu:
         raise PipelineError("precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")

@@ -7,7 +7,6 @@ Shapes: B batch, T seasons, H rows, W columns.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipeline.errors import PipelineError
+from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
 from training.batch_memory import WORKER_MEMORY
@@ -63,13 +63,13 @@ class Draw(NamedTuple):
     position: int
 
 
-def arrays_of(store: Path, modalities: Sequence[Modality]) -> tuple[str, ...]:
+def arrays_of(store: StorePath, modalities: Sequence[Modality]) -> tuple[str, ...]:
     """The arrays of a store (or a group of one) that hold the imagery of these modalities.
 
     Raises:
         PipelineError: The store lacks one of them.
     """
-    s2 = ("s2",) if (store / "s2").is_dir() else _NATIVE_S2
+    s2 = ("s2",) if (store / "s2" / "zarr.json").is_file() else _NATIVE_S2
     names = (("s1",) if "s1" in modalities else ()) + (s2 if "s2" in modalities else ())
     missing = [name for name in (*names, "label") if not (store / name / "zarr.json").is_file()]
     if missing:
@@ -84,7 +84,7 @@ class NolDataset(Dataset[StoredBatch]):
     """The valid samples of one split of a store with four seasons; one season is drawn for each.
 
     Args:
-        store: Folder of the store.
+        store: Where it lies.
         split: "train" or "validation".
         modalities: Whose imagery to read.
         seed: Of the choice of seasons.
@@ -93,6 +93,7 @@ class NolDataset(Dataset[StoredBatch]):
     Attributes:
         samples: Index in the store of every sample, ascending.
         ids: Their location ids.
+        shards: int64 shard of the store that holds each sample.
 
     Raises:
         PipelineError: An array is missing, or no sample of the split is valid.
@@ -100,11 +101,11 @@ class NolDataset(Dataset[StoredBatch]):
 
     def __init__(
         self,
-        store: Path,
+        store: StorePath,
         split: str,
         modalities: Sequence[Modality] = _BOTH,
         seed: int = 0,
-        truth: Path | None = None,
+        truth: StorePath | None = None,
     ) -> None:
         dataset = open_store(store)
         names = arrays_of(store, modalities)
@@ -122,6 +123,7 @@ class NolDataset(Dataset[StoredBatch]):
         self._imagery = {name: open_chunks(store / name) for name in names}
         self._label = open_chunks(store / "label")
         self._truth = open_chunks(truth / "label") if truth else None
+        self.shards = self.samples // self._label.samples_per_shard
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -160,7 +162,7 @@ class TileDataset(Dataset[StoredBatch]):
     """The tiles of one group of a tile store, such as ``test`` of ``dw.zarr``.
 
     Args:
-        store: Folder of the store.
+        store: Where it lies.
         split: Its group.
         modalities: Whose imagery to read.
         label: The array of labels, e.g. "label" or "label_dw".
@@ -171,7 +173,7 @@ class TileDataset(Dataset[StoredBatch]):
 
     def __init__(
         self,
-        store: Path,
+        store: StorePath,
         split: str,
         modalities: Sequence[Modality] = _BOTH,
         label: str = "label",

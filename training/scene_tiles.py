@@ -5,7 +5,6 @@ a tile's labels stands for it.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from pipeline.errors import PipelineError
 from pipeline.legend import UNLABELLED
 from pipeline.store.create import read_attributes
+from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import open_chunks
 from training.fusion import Modality
@@ -40,7 +40,7 @@ class SceneTiles:
         PipelineError: The store lacks the imagery, the record, or any labelled tile.
     """
 
-    def __init__(self, store: Path, group: str, modality: Modality, record: str) -> None:
+    def __init__(self, store: StorePath, group: str, modality: Modality, record: str) -> None:
         attributes = read_attributes(store / group / record)
         for name, found in ((record, attributes), (modality, read_attributes(store / group))):
             if found is None or not (store / group / name).is_dir():

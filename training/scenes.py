@@ -22,6 +22,7 @@ from rasterio.windows import Window as RasterWindow
 from pipeline.errors import PipelineError
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 from pipeline.sensors import cube_bands
+from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store, sample_grid
 from pipeline.store.shard_reader import open_chunks
 from training.batch import S1_STEP_DB
@@ -62,7 +63,7 @@ class StoreScene:
         PipelineError: There is no such tile, or the store lacks the modality.
     """
 
-    def __init__(self, store: Path, group: str, sample: int, contract: InputContract) -> None:
+    def __init__(self, store: StorePath, group: str, sample: int, contract: InputContract) -> None:
         dataset = open_store(store, group=group)
         if not 0 <= sample < dataset.sizes["sample"] or not bool(dataset["valid"][sample]):
             raise PipelineError(

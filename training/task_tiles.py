@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
+from pipeline.store.object_path import StorePath, store_path
 from pipeline.store.reader import open_store
 
 
-def task_store(folder: Path, store: str) -> Path:
-    """Folder of a task's store: a bare name lies beside nol.zarr, anything else is a path."""
-    return Path(store) if "/" in store else folder / store
+def task_store(folder: Path, store: str) -> StorePath:
+    """Where a task's store lies: a bare name beside nol.zarr, all else is a path or a URL."""
+    return store_path(store) if "/" in store else folder / store
 
 
-def class_names(store: Path, group: str, array: str, num_classes: int) -> tuple[str, ...]:
+def class_names(store: StorePath, group: str, array: str, num_classes: int) -> tuple[str, ...]:
     """Names of the classes by id, from the CF attributes of the labels.
 
     Raises:
@@ -31,7 +32,7 @@ def class_names(store: Path, group: str, array: str, num_classes: int) -> tuple[
     return names or tuple(f"class_{number}" for number in range(num_classes))
 
 
-def class_colors(store: Path, group: str, array: str, num_classes: int) -> tuple[str, ...]:
+def class_colors(store: StorePath, group: str, array: str, num_classes: int) -> tuple[str, ...]:
     """Colours ``#RRGGBB`` of the classes by id, from the labels or, where they have none, grey."""
     colors = tuple(str(_attributes(store, group, array).get("flag_colors", "")).split())
     if len(colors) == num_classes:
@@ -53,12 +54,12 @@ def drawn_tiles(samples: NDArray[np.int64], fraction: float, seed: int) -> NDArr
     return np.sort(samples[order[:kept]])
 
 
-def is_simulated(store: Path) -> bool:
+def is_simulated(store: StorePath) -> bool:
     """Whether the pixels of a store come from the simulated Earth."""
     return bool((read_attributes(store) or {}).get("simulated", False))
 
 
-def valid_tiles(store: Path, group: str) -> NDArray[np.int64]:
+def valid_tiles(store: StorePath, group: str) -> NDArray[np.int64]:
     """Index of every complete tile of a group, ascending.
 
     Raises:
@@ -73,7 +74,7 @@ def valid_tiles(store: Path, group: str) -> NDArray[np.int64]:
     return tiles
 
 
-def _attributes(store: Path, group: str, array: str) -> dict[str, Any]:
+def _attributes(store: StorePath, group: str, array: str) -> dict[str, Any]:
     attributes = read_attributes(store / group / array)
     if attributes is None:
         raise PipelineError(f"{store} has no array {array} in its group {group!r}; build it first")

@@ -3,14 +3,13 @@
 They scale the input of encoders that have no scaling of their own: random and ImageNet weights.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 from pipeline.sensors import cube_bands
+from pipeline.store.object_path import StorePath
 from pipeline.store.shard_reader import open_chunks
 from training.batch import S1_STEP_DB
 from training.fusion import Modality
@@ -22,7 +21,7 @@ _SENSORS: dict[Modality, str] = {"s1": "sentinel-1", "s2": "sentinel-2"}
 
 
 def tile_statistics(
-    store: Path, group: str, modality: Modality, samples: NDArray[np.int64]
+    store: StorePath, group: str, modality: Modality, samples: NDArray[np.int64]
 ) -> dict[str, dict[str, float]]:
     """Mean and standard deviation of each band over pixels with data.
 

@@ -7,6 +7,7 @@ from torch import nn
 from pipeline.settings import Settings
 from pipeline.settings_encoders import WeightSettings
 from pipeline.settings_evaluate import EncoderSettings
+from pipeline.store.object_path import StorePath
 from training.encoder_table import STORE_STATISTICS, encoder_table
 from training.encoders import RANDOM, load_encoder
 from training.export import read_encoder
@@ -24,7 +25,7 @@ def weights_of(settings: Settings, encoder: EncoderSettings) -> str:
 
 
 def open_encoder(
-    weights: str, encoder: EncoderSettings, settings: WeightSettings, store: Path, group: str
+    weights: str, encoder: EncoderSettings, settings: WeightSettings, store: StorePath, group: str
 ) -> tuple[nn.Module, InputContract]:
     """Load an encoder for a task.
 

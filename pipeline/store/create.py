@@ -32,6 +32,7 @@ from pipeline.store.metadata import (
     consolidated_documents,
     json_bytes,
 )
+from pipeline.store.object_path import StorePath
 
 
 def create_store(path: Path, settings: Settings, location_count: int) -> None:
@@ -71,7 +72,7 @@ def refuse_other_store(path: Path, settings: Settings) -> None:
         _refuse_other_dataset(path, existing, settings)
 
 
-def read_attributes(path: Path) -> dict[str, Any] | None:
+def read_attributes(path: StorePath) -> dict[str, Any] | None:
     """Attributes of the group at a path; None if there is no group.
 
     Raises:

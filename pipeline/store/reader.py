@@ -4,7 +4,6 @@ A store needs none of this: ``xarray.open_zarr`` alone reads it. What is here sp
 few options, and hides whether a store keeps native bands or was made from resampled ones.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from pipeline.season_pixels import S2_NODATA
 from pipeline.sensors import Band, cube_bands
 from pipeline.store.create import read_attributes
 from pipeline.store.interpolation import Method, interpolate
+from pipeline.store.object_path import StorePath, zarr_source
 
 _PIXEL_M = 10.0
 
@@ -26,14 +26,14 @@ _RAW = ("label", "label_dw")
 """Arrays whose integers stay as they are: class ids with 255 for no label."""
 
 
-def open_store(path: Path, group: str | None = None) -> xr.Dataset:
+def open_store(path: StorePath, group: str | None = None) -> xr.Dataset:
     """Open a store of ours, lazily and without Dask.
 
     Sentinel-1 decodes to dB (float32, NaN where there is no data), times to datetimes; Sentinel-2
     stays uint16 (0 = no data) and labels uint8 (255 = no label).
 
     Args:
-        path: Folder of the store.
+        path: Where the store lies, on disk or in object storage.
         group: Group inside it, for stores that have several.
 
     Raises:
@@ -44,7 +44,7 @@ def open_store(path: Path, group: str | None = None) -> xr.Dataset:
         raise PipelineError(f"there is no Zarr store at {path}; build it first")
     if not str(attributes.get("layout", "")).startswith("noldo-"):
         raise PipelineError(f"{path} is a Zarr group but not a store of ours (no `layout` noldo-*)")
-    encoded = xr.open_zarr(path, group=group, chunks=None, decode_cf=False)
+    encoded = xr.open_zarr(zarr_source(path), group=group, chunks=None, decode_cf=False)
     for variable in encoded.variables.values():
         if "scale_factor" in variable.attrs:
             # JSON knows double precision only, with which int16 would decode to float64.

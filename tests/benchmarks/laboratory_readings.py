@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.legend import UNLABELLED
+from pipeline.store.object_path import store_path
 from training.batch import NetworkBatch
 from training.cromss_task import CromssTask
 from training.fusion import Modality
@@ -94,7 +95,8 @@ def _candidates(confidence_BHW: Tensor, labels_BHW: Tensor, ratio: float) -> dic
 
 def _batches(task: CromssTask, plan: RunPlan, split: str) -> Iterator[NetworkBatch]:
     """Full frames in the season that validation would draw."""
-    truth = plan.settings.truth_store
+    truth_store = plan.settings.truth_store
+    truth = store_path(truth_store) if truth_store else None
     samples = NolDataset(plan.store, split, plan.run.modalities, plan.seed, truth)
     size = plan.run.batch_size
     for first in range(0, len(samples), size):

@@ -107,7 +107,7 @@ rule selection_figure:
     params:
         settings=SETTINGS_FILE,
         runs=runs_folder,
-        store=store_folder,
+        store=PRETRAIN.store or store_folder,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     wildcard_constraints:
         run="[A-Za-z0-9_-]+",

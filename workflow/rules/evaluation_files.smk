@@ -36,7 +36,9 @@ KEPT_ROWS = [
 
 
 def finished_store(store):
-    """The file that says that a store of tiles is complete."""
+    """The file that says that a store of tiles is complete; what lies at a URL is taken as it is."""
+    if "://" in store:
+        return []
     if Path(store).name != store:
         return f"{store}/zarr.json"
     return STORE_RECORDS.get(store, f"{FOLDER}/{store}/zarr.json")

@@ -12,6 +12,13 @@ if GPUS:
     workflow.global_resources.setdefault("gpu", len(GPUS))
 
 
+def training_store_records():
+    """What must be made before a run starts: the dataset's own store, unless another one is set."""
+    if PRETRAIN.store is None:
+        return [rules.finish_nol.output.index, *rules.nol_statistics.output]
+    return [] if "://" in PRETRAIN.store else [f"{PRETRAIN.store}/zarr.json"]
+
+
 for RUN, RECIPE in PRETRAIN.runs.items():
 
     rule:
@@ -19,13 +26,12 @@ for RUN, RECIPE in PRETRAIN.runs.items():
         name:
             f"pretrain_{RUN}"
         input:
-            index=rules.finish_nol.output.index,
-            statistics=rules.nol_statistics.output,
+            training_store_records(),
         output:
             expand(f"{FOLDER}/runs/{RUN}/encoders/{{modality}}.safetensors", modality=RECIPE.modalities),
         params:
             settings=SETTINGS_FILE,
-            store=store_folder,
+            store=PRETRAIN.store or store_folder,
             run=RUN,
             folder=lambda wildcards, output: Path(output[0]).parents[1].as_posix(),
             recipe=RECIPE.model_dump(mode="json"),
