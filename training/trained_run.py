@@ -75,7 +75,8 @@ class TrainedRun:
             modality: "s1" or "s2".
             table: ``scores.parquet`` of an evaluation.
         """
-        return [*self._last_epoch(modality), *_downstream(table, self.name, modality)]
+        found = [*self._last_epoch(modality), *_downstream(table, self.name, modality)]
+        return [score for score in found if math.isfinite(score.value)]
 
     def _last_epoch(self, modality: Modality) -> list[PublishedScore]:
         path = self.folder / "metrics.parquet"
@@ -95,7 +96,6 @@ class TrainedRun:
             and row.split in kinds
             and row.metric in METRICS
             and (row.modality, row.land_cover) == (modality, ALL)
-            and math.isfinite(row.value)
         ]
 
 

@@ -11,7 +11,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -87,11 +87,13 @@ def plan_shards(
 ) -> list[TarShard]:
     """Which samples go into which file: in order, split by split, each file as full as can be."""
     by_name = {group.name: group for group in groups}
+    pixels = {group.name: _pixel_bytes(group) for group in groups}
     splits: dict[str, list[tuple[ChosenSample, int]]] = {}
     for sample in chosen:
         group = by_name[sample.group]
         split = group.splits[sample.sample] or "all"
-        splits.setdefault(split, []).append((sample, _sample_size(group, sample)))
+        described = _member_size(len(_description(group, sample)))
+        splits.setdefault(split, []).append((sample, pixels[sample.group] + described))
     return [
         TarShard(f"{split}/{split}-{number:06d}.tar", samples, size)
         for split, sized in splits.items()
@@ -161,18 +163,10 @@ def _members(group: StoreGroup, sample: ChosenSample) -> Iterator[tuple[str, byt
     yield f"{key}.json", _description(group, sample)
 
 
-def _sample_size(group: StoreGroup, sample: ChosenSample) -> int:
-    return sum(_array_sizes(group)) + _member_size(len(_description(group, sample)))
-
-
-@cache
-def _array_sizes(group: StoreGroup) -> tuple[int, ...]:
+def _pixel_bytes(group: StoreGroup) -> int:
     """Bytes of the members of the arrays, the same for every sample of a group."""
-    sizes = []
-    for array in group.pixel_arrays:
-        stored = group.stored_form(array)
-        sizes.append(_member_size(len(_npy(np.empty(*stored)))))
-    return tuple(sizes)
+    forms = [group.stored_form(array) for array in group.pixel_arrays]
+    return sum(_member_size(len(_npy(np.empty(shape, dtype)))) for shape, dtype in forms)
 
 
 def _member_size(content: int) -> int:
