@@ -6,7 +6,7 @@ bands: noisy, so that one pixel shows over a whole store only. Between the seaso
 season against the others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ _FINE_M = 20
 _BLOCK = 6
 """10 m pixels in the edge of a 60 m one."""
 
+_FINE_BANDS = "the 10 m bands"
+
 _SURFACE = (2 * REACH + 1, 2 * REACH + 1)
 
 
@@ -76,6 +78,8 @@ class _Layer:
 
 def examine_alignment(sample: Sample, evidence: Evidence) -> None:
     """Compare the edges of one sample; clear displacements become findings, all go to the pools."""
+    if not _complete(sample.group):
+        return
     for pair in _pairs(sample):
         evidence.examined[CHECK] += 1
         if not pair.surface.any():
@@ -86,17 +90,44 @@ def examine_alignment(sample: Sample, evidence: Evidence) -> None:
             evidence.findings.append(finding)
 
 
-def conclude_alignment(pools: Mapping[Any, NDArray[np.float64]]) -> list[Finding]:
+def conclude_alignment(
+    pools: Mapping[Any, NDArray[np.float64]], groups: Mapping[str, StoredGroup]
+) -> list[Finding]:
     """Displacements that show over the scenes of a store, by season and over all of them."""
     merged: dict[Any, NDArray[np.float64]] = {}
     for (_, group, array, against, season, pixel_m), values in pools.items():
         for one in {season, None}:
             key = (group, array, against, one, pixel_m)
             merged[key] = merged.get(key, 0) + values
-    found = [finding for key, values in merged.items() if (finding := _store_finding(key, values))]
-    whole = {finding.array for finding in found if finding.season is None}
+    found = {key: one for key, values in merged.items() if (one := _store_finding(key, values))}
+    whole = {finding.array for finding in found.values() if finding.season is None}
     # A season is named only where the whole array is not displaced already.
-    return [f for f in found if f.season is None or f.array not in whole]
+    listed = {k: f for k, f in found.items() if f.season is None or f.array not in whole}
+    blamed = [
+        finding for name in groups if (finding := _common_cause(groups[name], merged, list(listed)))
+    ]
+    return [*blamed, *listed.values()]
+
+
+def _common_cause(
+    group: StoredGroup, merged: Mapping[Any, NDArray[np.float64]], displaced: Sequence[Any]
+) -> Finding | None:
+    """The 10 m bands, if several arrays are displaced against them in one and the same way."""
+    fine = _fine_array(group)
+    against = [
+        key
+        for key in displaced
+        if key[0] == group.name and key[2] in (fine, _FINE_BANDS) and key[3] is None
+        if key[4] == 10
+    ]
+    peaks = [find_peak(_unpooled(merged[key])[1]) for key in against]
+    if len(peaks) < 2 or len({(peak.down, peak.right) for peak in peaks}) > 1:
+        return None
+    down, right = (-value for value in peaks[0].exact)
+    names = ", ".join(key[1] for key in against)
+    value = f"{down:+.1f} px south, {right:+.1f} px east (pixels of 10 m)"
+    text = f"{names} all disagree with the 10 m bands alike: these are the ones displaced"
+    return Finding(CHECK, group.label(fine), "", None, value, "0 px", text)
 
 
 def _pairs(sample: Sample) -> Iterator[_Pair]:
@@ -104,10 +135,9 @@ def _pairs(sample: Sample) -> Iterator[_Pair]:
     group = sample.group
     layers: dict[str, list[_Layer]] = {}
     for season, name in enumerate(sample.season_names):
-        if any(array.optical for array in group.arrays):
-            bands = _finest_bands(sample.bands(season))
-            yield from _optical_pairs(group, bands, name, layers)
-            yield from _other_pairs(sample, season, name, layers)
+        bands = _finest_bands(sample.bands(season))
+        yield from _optical_pairs(group, bands, name, layers)
+        yield from _other_pairs(sample, season, name, layers)
     for array, seasons in layers.items():
         if len(seasons) > 1:
             yield from _season_pairs(array, seasons)
@@ -153,7 +183,7 @@ def _optical_pairs(
     for name in by_size[60]:
         band = bands[name] if len(bands[name]) < len(bands["B2"]) else _block_mean(bands[name])
         surface = _surface(reference, _layer(brightness_edges([band])))
-        yield _Pair(f"{home[name]} {name}", "the 10 m bands", season, 60, surface)
+        yield _Pair(f"{home[name]} {name}", _FINE_BANDS, season, 60, surface)
 
 
 def _other_pairs(
@@ -169,7 +199,7 @@ def _other_pairs(
         edges = label_edges(pixels) if array.ids else backscatter_edges(pixels, array.nodata)
         layer = _layer(edges)
         layers.setdefault(array.name, []).append(layer)
-        yield _Pair(array.name, "the 10 m bands", name, 10, _surface(fine, layer))
+        yield _Pair(array.name, _FINE_BANDS, name, 10, _surface(fine, layer))
 
 
 def _season_pairs(array: str, seasons: list[_Layer]) -> Iterator[_Pair]:
@@ -183,6 +213,12 @@ def _season_pairs(array: str, seasons: list[_Layer]) -> Iterator[_Pair]:
 def _bands_of(size: int, home: Mapping[str, str]) -> list[str]:
     bands = cube_bands("sentinel-2")
     return [b.name for b in bands if b.resolution_m == size and b.name not in _NO_EDGES]
+
+
+def _complete(group: StoredGroup) -> bool:
+    """Whether all bands of Sentinel-2 are there to compare."""
+    held = {band for array in group.arrays if array.optical for band in array.bands}
+    return held >= {band.name for band in cube_bands("sentinel-2")}
 
 
 def _fine_array(group: StoredGroup) -> str:
@@ -258,8 +294,7 @@ def _store_finding(key: tuple[Any, ...], values: NDArray[np.float64]) -> Finding
         _displacement(peak, pixel_m),
         "0 px",
         f"{_place(peak)} of {against} over {count:.0f} scenes ({certain:.0f} standard errors); "
-        "one of the two was cut or resampled on another grid; the one that all others disagree "
-        "with is at fault",
+        "one of the two was cut or resampled on another grid",
     )
 
 

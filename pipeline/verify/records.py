@@ -158,6 +158,8 @@ def _wrong_grid(
     """Record, value, limit and message of what is wrong with one grid."""
     if not (32601 <= grid.epsg <= 32660 or 32701 <= grid.epsg <= 32760):
         return [("epsg", str(grid.epsg), "326xx or 327xx", "the grid is in no UTM zone")]
+    if not np.isfinite([grid.left, grid.top]).all():
+        return [("left", f"left {grid.left}, top {grid.top}", "metres", "the corner is not known")]
     wrong = []
     corner = f"left {grid.left:.2f}, top {grid.top:.2f}"
     if group.attributes.get("layout") == NATIVE_LAYOUT and not is_snapped(grid):

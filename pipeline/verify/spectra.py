@@ -64,12 +64,11 @@ class Defect:
 
 
 @cache
-def load_library() -> NDArray[np.float64]:
-    """The shapes of the library's spectra, (spectra, 13), in units of `SPREADS`."""
+def load_library_spectra() -> NDArray[np.float64]:
+    """The spectra of the library, (spectra, 13), reflectance x 10000."""
     text = files("pipeline.verify").joinpath("spectra.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
-    spectra = np.array([[float(row[name]) for name in BANDS] for row in rows])
-    return np.asarray(shapes(spectra.T).T / SPREADS)
+    return np.array([[float(row[name]) for name in BANDS] for row in rows])
 
 
 def possible_defects(arrays: Sequence[Sequence[str]]) -> tuple[Defect, ...]:
@@ -135,9 +134,14 @@ def distances(
 
 
 def _distance(blocks: NDArray[np.float32]) -> float:
-    library = load_library()
+    library = _library_points()
     points = (shapes(blocks) / SPREADS[:, None]).T
     # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, without an array of all three axes
     squares = (points**2).sum(axis=1)[:, None] + (library**2).sum(axis=1)
     nearest = (squares - 2 * points @ library.T).min(axis=1)
     return float(np.minimum(nearest, _WORST * len(BANDS)).mean())
+
+
+@cache
+def _library_points() -> NDArray[np.float64]:
+    return np.asarray(shapes(load_library_spectra().T).T / SPREADS)

@@ -95,7 +95,8 @@ def _sample_rows(group: StoredGroup) -> list[SampleRow]:
 def _conclude(groups: tuple[StoredGroup, ...], evidence: Evidence) -> None:
     """What shows over the whole store only."""
     by_name = {group.name: group for group in groups}
-    evidence.findings += alignment.conclude_alignment(_pools(evidence, alignment.CHECK))
+    shifts = _pools(evidence, alignment.CHECK)
+    evidence.findings += alignment.conclude_alignment(shifts, by_name)
     evidence.findings += colours.conclude_colours(_pools(evidence, colours.BANDS_CHECK), by_name)
     evidence.findings += classes.conclude_classes(_pools(evidence, classes.CHECK), by_name)
     recorded = groups[0].attributes.get("statistics")
