@@ -34,12 +34,14 @@ def gather(paths: Iterable[Path], replicates: int) -> tuple[pd.DataFrame, pd.Dat
         replicates: Draws behind each interval.
 
     Returns:
-        One row per evaluation, and one row for all seeds of each.
+        One row per evaluation, and one row for all seeds of each, in the order of the files.
 
     Raises:
         PipelineError: There is no row, a file is none, or seeds were scored on different tiles.
     """
-    located = sorted(((_group_of(path), path) for path in paths), key=lambda item: item[0])
+    located = [(_group_of(path), path) for path in paths]
+    order = list(dict.fromkeys(group for group, _ in located))
+    located.sort(key=lambda item: order.index(item[0]))
     missing = [path for _, path in located if not path.is_file()]
     if missing or not located:
         example = f", such as {missing[0]}" if missing else ""

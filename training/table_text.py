@@ -30,8 +30,9 @@ def to_markdown(tables: Sequence[ScoreTable]) -> str:
 
 
 def to_latex(tables: Sequence[ScoreTable]) -> str:
-    """A ``table*`` for ``booktabs`` each; best in bold, second best underlined."""
-    return "\n\n".join(_latex_table(table) for table in tables) + "\n"
+    """A ``table*`` as wide as the page each; best in bold, second best underlined."""
+    needed = "% \\usepackage{booktabs,graphicx}"
+    return "\n\n".join([needed, *(_latex_table(table) for table in tables)]) + "\n"
 
 
 def to_html(tables: Sequence[ScoreTable]) -> str:
@@ -91,6 +92,10 @@ def _markdown_cell(cell: ScoreCell) -> str:
 def _latex_table(table: ScoreTable) -> str:
     labels, width = len(table.label_titles), len(table.label_titles) + len(table.columns)
     groups = [f"\\multicolumn{{{count}}}{{c}}{{{_tex(title)}}}" for title, count in table.groups]
+    rules, first = [], labels + 1
+    for _, count in table.groups:
+        rules.append(f"\\cmidrule(lr){{{first}-{first + count - 1}}}")
+        first += count
     body = []
     for title, rows in table.sections:
         body += ["\\midrule", f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{_tex(title)}}}}} \\\\"]
@@ -100,13 +105,15 @@ def _latex_table(table: ScoreTable) -> str:
             "\\begin{table*}",
             "\\centering",
             f"\\caption{{{_tex(' '.join((table.title + '.', *table.notes)))}}}",
+            "\\resizebox{\\textwidth}{!}{%",
             f"\\begin{{tabular}}{{{'l' * labels}{'r' * len(table.columns)}}}",
             "\\toprule",
             " & ".join([""] * labels + groups) + " \\\\",
+            " ".join(rules),
             " & ".join(_tex(head) for head in (*table.label_titles, *table.columns)) + " \\\\",
             *body,
             "\\bottomrule",
-            "\\end{tabular}",
+            "\\end{tabular}}",
             "\\end{table*}",
         ]
     )
@@ -121,7 +128,8 @@ def _latex_row(row: TableRow) -> str:
 def _latex_cell(cell: ScoreCell) -> str:
     text, interval = (_tex(part) for part in cell_text(cell))
     text = {"best": f"\\textbf{{{text}}}", "second": f"\\underline{{{text}}}", "": text}[cell.mark]
-    return f"{text} {{\\scriptsize {interval}}}" if interval else text
+    # Braces, lest the bracket of the interval be taken for an argument of the line break.
+    return f"\\shortstack[r]{{{text}\\\\{{\\scriptsize {interval}}}}}" if interval else text
 
 
 def _tex(text: str) -> str:

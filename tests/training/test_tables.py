@@ -162,6 +162,10 @@ def test_three_formats_say_the_same(summary, tmp_path):
     assert re.findall(r"\\textbf\{([^}]+)\}", latex) == [b.replace("±", "$\\pm$") for b in bold]
     assert all("SIMULATED" in text for text in (markdown, latex, page))
     assert "one\\_s1" in latex and latex.count("\\begin{table*}") == 2
+    assert latex.count("{") == latex.count("}")
+    lines = [line for line in latex.splitlines() if " & " in line and "multicolumn" not in line]
+    assert lines and all(line.endswith(" \\\\") for line in lines)
+    assert {line.count(" & ") for line in lines} == {5 + 2 * 4 - 1}
     row = summary[(summary.task == "osm") & (summary.encoder == "one_s1")].iloc[0]
     assert f"{100 * row['oa_mean']:.2f} ± {100 * row['oa_std']:.2f}" in markdown
 
@@ -199,6 +203,13 @@ def test_probes_have_a_table():
     assert lines[0].cells[0].std == pytest.approx(20 / 2**0.5) and np.isnan(lines[1].cells[0].std)
     assert [line.cells[0].mark for line in lines] == ["second", "best"]
     assert lines[1].cells[0].mean == pytest.approx(70)
+
+
+def test_tables_keep_the_order_of_the_rows(rows):
+    scores, summary = gather(rows[::-1], 10)
+    assert list(dict.fromkeys(scores["encoder"])) == list(dict.fromkeys(summary["encoder"]))
+    forwards, _ = gather(rows, 10)
+    assert scores["encoder"].iloc[0] == forwards["encoder"].iloc[-1]
 
 
 def test_one_missing_row_is_named(rows):
