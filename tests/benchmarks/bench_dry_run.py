@@ -49,6 +49,7 @@ def main() -> None:
         finished = _workflow(Path(directory), SHARD_SIZE)
         finished.build()
         _multiply(finished, LOCATIONS)
+        finished.configuration["locations"] = {"count": LOCATIONS}
         held.append(_plan(finished, "build_nol", "build_nol, finished", new_shards=0))
         finished.configuration["locations"] = {"count": LOCATIONS + MORE}
         new = shard_count(LOCATIONS + MORE, SHARD_SIZE) - LOCATIONS // SHARD_SIZE
