@@ -29,7 +29,7 @@ def dataset_files(results: Path, stores: Sequence[str]) -> list[HubFile]:
     card = results / CARD
     if not card.is_file():
         raise PipelineError(
-            f"there is no dataset card at {card}; run `snakemake metadata` first, which writes it"
+            f"there is no dataset card at {card}; run `snakemake describe` first, which writes it"
         )
     files = [hub_file(card, PurePosixPath(CARD))]
     for name in stores or _stores_in(results):

@@ -86,7 +86,7 @@ def test_what_is_missing_or_in_the_way_is_told(results, tmp_path):
     with pytest.raises(PipelineError, match="holds something else"):
         place_files(files, tmp_path / "mine")
     (results / "README.md").unlink()
-    with pytest.raises(PipelineError, match="no dataset card .*snakemake metadata"):
+    with pytest.raises(PipelineError, match="no dataset card .*snakemake describe"):
         dataset_files(results, ["nol"])
 
 
