@@ -1,5 +1,6 @@
 """Samples to look at: some that stand out for the worse, some drawn at random."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -72,7 +73,7 @@ class GallerySample:
         dates: Days of its Sentinel-2 scenes.
         strips: Its pictures.
         file: Full-size picture beside the page.
-        findings: What ``verify`` found about it.
+        findings: What ``verify`` found about it: of each check the first finding and their number.
     """
 
     store: str
@@ -82,7 +83,7 @@ class GallerySample:
     dates: tuple[str, ...]
     strips: tuple[Strip, ...]
     file: str
-    findings: tuple[Finding, ...]
+    findings: tuple[tuple[Finding, int], ...]
 
 
 def gallery(contents: Contents, folder: Path) -> Iterator[GallerySample]:
@@ -179,7 +180,6 @@ def _shown(
     file = f"gallery/{name}.png"
     save_image(sample_gallery(sample, f"{mark}{sample_id}  {place}"), folder / file)
     dates = sample_dates(sample)
-    findings = store.verification.findings if store.verification else ()
     return GallerySample(
         store=store.name,
         sample_id=sample_id,
@@ -188,8 +188,16 @@ def _shown(
         dates=tuple(date_title(date) for date in dates),
         strips=tuple(_strips(store, sample, name)),
         file=file,
-        findings=tuple(one for one in findings if one.sample_id == sample_id),
+        findings=_findings_of(store, sample_id),
     )
+
+
+def _findings_of(store: StoreContents, sample_id: str) -> tuple[tuple[Finding, int], ...]:
+    everything = store.verification.findings if store.verification else ()
+    own = [finding for finding in everything if finding.sample_id == sample_id]
+    counts = Counter(finding.check for finding in own)
+    first = {finding.check: finding for finding in reversed(own)}
+    return tuple((first[check], count) for check, count in counts.items())
 
 
 def _strips(store: StoreContents, sample: xr.Dataset, name: str) -> Iterator[Strip]:

@@ -4,6 +4,7 @@ Folium writes the map's script; Leaflet is in the page, and coast lines come fro
 Only the layer "online background", off at first, asks a server for tiles.
 """
 
+import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -238,7 +239,8 @@ def _points(places: Places, rows: Sequence[int]) -> dict[str, object]:
         feature = {
             "type": "Feature",
             "geometry": {"type": "Point", "coordinates": place},
-            "properties": {"id": places.ids[row], "status": status},
+            # Leaflet takes them for HTML
+            "properties": {"id": html.escape(places.ids[row]), "status": html.escape(status)},
         }
         features.append(feature)
     return {"type": "FeatureCollection", "features": features}

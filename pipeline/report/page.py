@@ -22,6 +22,7 @@ from pipeline.verify.findings import Finding, Verification
 
 _SUMMARIES = {"nol": "nol.index.parquet", "dw": "dw.index.parquet", "osm": "osm.tiles.csv"}
 _FINDINGS_OF_A_CHECK = 12
+_LONGEST_WORD = 40
 _TARGETS = {"nol": "build_nol", "dw": "build_dw", "osm": "build_osm"}
 
 
@@ -62,8 +63,9 @@ def attention(contents: Contents) -> list[str]:
         if store.verification is None:
             lines.append(f"{store.name}.zarr has not been verified")
         elif not store.verification.passed:
-            count = len(store.verification.findings)
-            lines.append(f"verification of {store.name}.zarr: {_plural(count, 'finding')}")
+            found = _plural(len(store.verification.findings), "finding")
+            failed = ", ".join(one.check for one in store.verification.checks if not one.passed)
+            lines.append(f"verification of {store.name}.zarr: {found} ({failed})")
     if warning := offset_warning(contents.bands):
         lines.append(warning)
     differing = [band.band for band in contents.bands if band.warning]
@@ -150,7 +152,12 @@ def _template() -> jinja2.Template:
         extensions=["jinja2.ext.do"],
     )
     environment.filters.update(
-        percent=_percent, thousands=_thousands, size=_size, duration=_duration, plural=_plural
+        percent=_percent,
+        thousands=_thousands,
+        size=_size,
+        duration=_duration,
+        plural=_plural,
+        shortened=_shortened,
     )
     return environment.get_template("page.html.j2")
 
@@ -185,3 +192,9 @@ def _duration(seconds: float) -> str:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _shortened(text: str) -> str:
+    """Words too long for a column, such as checksums, are cut."""
+    words = text.split(" ")
+    return " ".join(f"{one[:12]}…" if len(one) > _LONGEST_WORD else one for one in words)
