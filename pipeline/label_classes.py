@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.importers.benchmark_classes import benchmark_classes, flag_attributes
 from pipeline.legend import UNLABELLED, load_legend
 
 UNLABELLED_COLOR = "#141414"
@@ -93,4 +94,9 @@ def label_ids(label: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _printed_names() -> dict[str, str]:
     legends = (*load_legend("osm_landuse"), *load_legend("dynamic_world"))
-    return {row.flag_meaning: row.name for row in legends}
+    names = {row.flag_meaning: row.name for row in legends}
+    for dataset in ("dfc2020", "eurosat"):
+        keys = str(flag_attributes(dataset)["flag_meanings"]).split()
+        classes = benchmark_classes(dataset)
+        names = dict(zip(keys, (row.name for row in classes), strict=True)) | names
+    return names

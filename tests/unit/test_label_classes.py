@@ -22,7 +22,7 @@ def test_without_attributes_dynamic_world_is_meant():
 
 def test_imported_labels_get_names_and_different_colours():
     rows = label_classes(flag_attributes("dfc2020"))
-    assert rows[6].name == "Urban and built up"
+    assert rows[6].name == "Urban and built-up"
     assert len({row.color for row in rows}) == len(rows) == 8
 
 
