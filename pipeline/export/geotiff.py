@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import pipeline
 from pipeline.export.choice import ChosenSample
 from pipeline.export.class_style import write_class_style
 from pipeline.export.cog import Raster, decoded, write_cog
@@ -18,7 +19,6 @@ from pipeline.export.output_folder import claim_folder
 from pipeline.export.parallel import map_with_progress
 from pipeline.export.store_group import S2_CUBE, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
-from pipeline.provenance import code_version
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 
 S2Form = Literal["cube", "native"]
@@ -141,7 +141,8 @@ def _tags(group: StoreGroup, sample: int, season: int, array: str) -> dict[str, 
         "LICENCES": "; ".join(about.get("licences", ())),
         "SIMULATED": "yes, no observation" if group.simulated else "no",
         "CONTENT": _content(group, array),
-        "TIFFTAG_SOFTWARE": f"noldo {code_version()}",
+        "CODE_VERSION": str(about.get("code_version", "")),
+        "TIFFTAG_SOFTWARE": f"noldo {pipeline.__version__}",
     }
     for name in ("s1_id", "s2_id", "dw_id"):
         if scene := _of_season(facts.get(name), season):
