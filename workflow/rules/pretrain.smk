@@ -7,8 +7,9 @@ PRETRAIN = SETTINGS.pretrain
 RUN_GPUS = 0 if PRETRAIN.accelerator == "cpu" else PRETRAIN.devices
 
 # Runs wait for each other here; which GPUs a run takes it decides itself (training/gpus.py).
+# Of jobs that are submitted the batch system takes care.
 GPUS = visible_gpus(os.environ, installed_gpus())
-if GPUS:
+if GPUS and not SUBMITTED:
     workflow.global_resources.setdefault("gpu", len(GPUS))
 
 
