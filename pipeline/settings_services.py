@@ -81,7 +81,7 @@ class SimulatorSettings(Section):
     faults: Path | None = Field(
         None, description="Plan of injected faults (JSON), for tests and rehearsals"
     )
-    latency_s: float = Field(0.0, ge=0, description="Extra time every answer takes, seconds")
+    latency_s: float = Field(0.0, ge=0, description="Least time every answer takes, seconds")
 
 
 class PlanSettings(Section):
@@ -96,7 +96,13 @@ class PlanSettings(Section):
             " so far, else 0.41 for the rule paper and 0.86 for dw_first"
         ),
     )
-    pixel_latency_s: float = Field(2.0, gt=0, description="Time one pixel request takes, seconds")
+    pixel_latency_s: float = Field(
+        2.0,
+        gt=0,
+        description=(
+            "Time one pixel request takes, seconds; of the simulated Earth simulator.latency_s"
+        ),
+    )
     selection_latency_s: float = Field(
-        5.0, gt=0, description="Time one selection request takes, seconds"
+        5.0, gt=0, description="Time one selection request takes, seconds; likewise"
     )
