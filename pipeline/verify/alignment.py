@@ -44,6 +44,9 @@ _FINE_M = 20
 _BLOCK = 6
 """10 m pixels in the edge of a 60 m one."""
 
+_SMALLEST = 14
+"""Pixels along the edge of an image below which there is too little to correlate."""
+
 _FINE_BANDS = "the 10 m bands"
 
 _SURFACE = (2 * REACH + 1, 2 * REACH + 1)
@@ -81,9 +84,9 @@ def examine_alignment(sample: Sample, evidence: Evidence) -> None:
     if not _complete(sample.group):
         return
     for pair in _pairs(sample):
-        evidence.examined[CHECK] += 1
         if not pair.surface.any():
             continue
+        evidence.examined[CHECK] += 1
         key = (CHECK, sample.group.name, pair.array, pair.against, pair.season, pair.pixel_m)
         evidence.add_pool(key, _pooled(pair.surface))
         if finding := _scene_finding(sample, pair):
@@ -206,7 +209,7 @@ def _season_pairs(array: str, seasons: list[_Layer]) -> Iterator[_Pair]:
     total = np.sum([layer.transform for layer in seasons], axis=0)
     for season, layer in enumerate(seasons):
         others = (total - layer.transform) / (len(seasons) - 1)
-        surface = correlation_surface(others, layer.transform, layer.shape)
+        surface = _surface(_Layer(layer.shape, others), layer)
         yield _Pair(array, "the other seasons", season, 10, surface)
 
 
@@ -230,6 +233,8 @@ def _layer(edges: NDArray[np.float32]) -> _Layer:
 
 
 def _surface(first: _Layer, second: _Layer) -> NDArray[Any]:
+    if min(first.shape) < _SMALLEST:
+        return np.zeros(_SURFACE)
     return correlation_surface(first.transform, second.transform, first.shape)
 
 

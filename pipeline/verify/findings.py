@@ -136,6 +136,8 @@ def read_verification(path: Path) -> Verification:
         ) from None
 
 
-def _place(finding: Finding) -> tuple[str, str, int, str]:
+def _place(finding: Finding) -> tuple[bool, str, str, int, str]:
+    """What holds for the whole store comes before single samples."""
     season = -1 if finding.season is None else finding.season
-    return finding.array, finding.sample_id, season, finding.message
+    single = bool(finding.sample_id)
+    return single, finding.array, finding.sample_id, season, finding.message

@@ -14,7 +14,7 @@ from pipeline.verify.spectra import BANDS, load_library_spectra
 from tests.small_dataset import make_location, make_settings
 
 PATCH = 96
-SAMPLES = 9
+SAMPLES = 8
 SHARD = 3
 
 # Class, backscatter in dB (VV, VH), and what its spectrum must be like: B4, NDVI at least, at most.
@@ -57,19 +57,20 @@ def paint(sample, season, size=PATCH):
     )
 
 
-def painted_pixels(samples=SAMPLES):
+def painted_pixels(size=PATCH):
     """Pixels by (sample, season)."""
-    return {(i, t): paint(i, t) for i in range(samples) for t in range(4)}
+    return {(i, t): paint(i, t, size) for i in range(SAMPLES) for t in range(4)}
 
 
 def write_store(path, pixels):
     """A finished nol.zarr that says what it holds."""
-    settings = make_settings(path.parent, PATCH, SHARD)
+    patch = len(pixels[0, 0].label)
+    settings = make_settings(path.parent, patch, SHARD)
     count = max(sample for sample, _ in pixels) + 1
     create_store(path, settings, count)
     for shard in range(-(-count // SHARD)):
         write_shard(path, shard, {k: p for k, p in pixels.items() if k[0] // SHARD == shard})
-    places = [make_location(sample, PATCH, SHARD) for sample in range(count)]
+    places = [make_location(sample, patch, SHARD) for sample in range(count)]
     lonlat = [place.grid.centre_lonlat for place in places]
     columns = {
         "id": [place.location_id for place in places],

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from pipeline.dask_cluster import dask_cluster
+from pipeline.errors import PipelineError
+from pipeline.rechunk import Plan, main, parse_chunks, rechunk
+from pipeline.store.create import create_store
+from pipeline.store.reader import as_cube, open_store
+from pipeline.store.shards import write_shard
+from pipeline.store.tile_layout import TileGroup, label_array, reflectance_array
+from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
+
+VALID = (0, 2, 3, 5)
+"""Of 7 samples in shards of 4; the others are empty."""
+
+
+@pytest.fixture
+def store(tmp_path, small_settings, shard_pixels):
+    path = tmp_path / "nol.zarr"
+    create_store(path, small_settings, 7)
+    pixels = shard_pixels(*VALID)
+    for shard in (0, 1):
+        write_shard(path, shard, {key: p for key, p in pixels.items() if key[0] // 4 == shard})
+    zarr.open_array(path / "valid", mode="r+")[list(VALID)] = True
+    zarr.open_array(path / "id", mode="r+")[...] = np.array([f"{i:04d}" for i in range(7)], object)
+    return path
+
+
+def opened(path, group=None):
+    return xr.open_zarr(path, group=group, chunks=None, decode_cf=False)
+
+
+def same_attributes(one, other):
+    ours = ("layout", "rechunked", "bands")
+    return {k: v for k, v in one.items() if k not in ours} == {
+        k: v for k, v in other.items() if k not in ours
+    }
+
+
+@pytest.mark.parametrize("samples_per_file", [None, 6])
+def test_values_and_attributes_are_kept(store, tmp_path, samples_per_file):
+    plan = Plan("stored", {"sample": 3, "time": 4, "y": 8, "x": 6}, samples_per_file)
+    rechunk(store, tmp_path / "other.zarr", plan)
+    before, after = opened(store), opened(tmp_path / "other.zarr")
+    xr.testing.assert_identical(before.drop_attrs(), after.drop_attrs())
+    assert {k: v.attrs for k, v in before.variables.items()} == {
+        k: v.attrs for k, v in after.variables.items()
+    }
+    assert same_attributes(before.attrs, after.attrs)
+    assert after["s2_10m"].encoding["chunks"] == (3, 4, 4, 8, 6)
+    assert after["s2_20m"].encoding["chunks"] == (3, 4, 6, 4, 3)
+    assert after["s2_60m"].encoding["chunks"] == (3, 4, 3, 1, 1)
+    files = [path for path in (tmp_path / "other.zarr/s1/c").rglob("*") if path.is_file()]
+    # The last sample is not valid: chunks and files without data are left out.
+    assert len(files) == (1 if samples_per_file else 2 * 2 * 2)
+    assert after.attrs["rechunked"]["layout"] == before.attrs["layout"]
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear"])
+def test_a_cube_is_what_the_reader_makes_of_it(store, tmp_path, method):
+    rechunk(store, tmp_path / "cube.zarr", Plan("cube", {"sample": 2}, None, method))
+    cube = opened(tmp_path / "cube.zarr")
+    expected = as_cube(open_store(store), method)
+    assert cube["s2"].dims == expected.dims and cube["s2"].dtype == expected.dtype
+    np.testing.assert_array_equal(cube["s2"], expected)
+    assert list(cube["band_s2"].values) == list(expected["band_s2"].values)
+    assert not {"s2_10m", "band_20m", "y_60m"} & set(cube.variables)
+    np.testing.assert_array_equal(cube["label"], opened(store)["label"])
+    assert [band["name"] for band in cube.attrs["bands"]["s2"]] == list(cube["band_s2"].values)
+
+
+def test_groups_of_tiles_are_copied_each(tmp_path):
+    arrays = (reflectance_array(), label_array("label", "dynamic_world", "what it is"))
+    groups = {"train": TileGroup(3, 12, arrays), "test": TileGroup(2, 18, arrays)}
+    store = tmp_path / "dw.zarr"
+    attributes = {"title": "t", "source": "s", "simulated": False, "dataset_hash": "h"}
+    create_tile_store(store, groups, attributes)
+    rng = np.random.default_rng(0)
+    for name, group in groups.items():
+        tile = {
+            "s2": rng.integers(1, 9000, (13, group.size, group.size), np.uint16),
+            "label": rng.integers(0, 9, (group.size, group.size), np.uint8),
+        }
+        write_tiles(store, name, 0, {1: tile})
+        finish_tiles(store, name, {}, [False, True, False][: group.count])
+    rechunk(store, tmp_path / "other.zarr", Plan("cube", {"sample": 2, "band": 1}))
+    for name in groups:
+        before, after = opened(store, name), opened(tmp_path / "other.zarr", name)
+        xr.testing.assert_identical(before.drop_attrs(), after.drop_attrs())
+        assert after["s2"].encoding["chunks"][:2] == (2, 1)
+    assert zarr.open_group(tmp_path / "other.zarr").attrs["groups"] == ["train", "test"]
+
+
+def test_processes_give_the_same_bytes_as_one_thread(store, tmp_path):
+    words = [str(store), str(tmp_path / "command.zarr"), "--chunk", "sample=2,time=2"]
+    main([*words, "--threads", "2", "--workers", "processes"])
+    rechunk(store, tmp_path / "call.zarr", Plan("stored", {"sample": 2, "time": 2}))
+    files = {
+        name: {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
+        for name in ("command.zarr", "call.zarr")
+    }
+    assert files["command.zarr"] == files["call.zarr"]
+
+
+def test_nothing_appears_if_a_shard_is_damaged(store, tmp_path):
+    path = store / "s1/c/1/0/0/0/0"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PipelineError, match="damaged"), dask_cluster(2):
+        rechunk(store, tmp_path / "other.zarr", Plan())
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"nol.zarr", "results"}
+
+
+def test_what_cannot_be_done_is_refused_in_one_line(store, tmp_path):
+    with pytest.raises(PipelineError, match="exists"):
+        rechunk(store, store, Plan())
+    with pytest.raises(PipelineError, match="no store of ours"):
+        rechunk(tmp_path / "nothing.zarr", tmp_path / "other.zarr", Plan())
+    for wrong in ("sample=0", "depth=3", "y", "x=1.5"):
+        with pytest.raises(PipelineError, match="--chunk"):
+            parse_chunks(wrong)
+    with pytest.raises(PipelineError, match="no Dask scheduler answers"):
+        main([str(store), str(tmp_path / "o.zarr"), "--scheduler", "nowhere"])
