@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, random_split
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
+from pipeline.store.object_path import store_path
 from training.fusion import Modality
 from training.inputs import contract_of
 from training.tile_statistics import tile_statistics
@@ -37,7 +38,7 @@ class NoldoDataModule(NonGeoDataModule):
     Where a store has no validation split (stores of tiles), a share of the training tiles is it.
 
     Args:
-        root: Folder of the store.
+        root: Folder of the store, or its URL in object storage.
         batch_size: Samples in a batch.
         patch_size: Rows and columns of the crops for training.
         num_workers: Processes of each loader.
@@ -137,7 +138,7 @@ def band_statistics(dataset: NoldoDataset) -> dict[str, tuple[float, float]]:
 
 
 def _statistics(dataset: NoldoDataset, modality: Modality) -> dict[str, dict[str, float]]:
-    store = Path(dataset.root)
+    store = store_path(str(dataset.root))
     if dataset.group_name:
         return tile_statistics(store, dataset.group_name, modality, dataset.samples)
     attributes = read_attributes(store) or {}

@@ -24,6 +24,7 @@ from pipeline.gallery import OPTICAL_RANGE, VH_RANGE_DB, VV_RANGE_DB
 from pipeline.label_classes import LabelClass, class_palette
 from pipeline.season_pixels import S1_NODATA
 from pipeline.sensors import cube_bands
+from pipeline.store.object_path import store_path
 from training.batch import S1_STEP_DB
 
 try:
@@ -56,7 +57,7 @@ class NoldoDataset(NonGeoDataset):
     for Sentinel-2 (0 = no data); and ``mask`` (rows, columns), int64 class ids, 255 = no label.
 
     Args:
-        root: Folder of the store.
+        root: Folder of the store, or its URL in object storage.
         split: "train", "val" or "test"; which of them exist depends on the store.
         bands: Names, in the order of the channels.
         seasons: Numbers of the seasons to take; by default all that the store has.
@@ -93,9 +94,10 @@ class NoldoDataset(NonGeoDataset):
         self.split = split
         self.bands = tuple(bands)
         self.transforms = transforms
-        if not (Path(root) / "zarr.json").is_file():
+        place = store_path(str(root))
+        if not (place / "zarr.json").is_file():
             raise DatasetNotFoundError(self)
-        groups = open_groups(Path(root))
+        groups = open_groups(place)
         self.store_splits = _splits_in(groups)
         self._group, self.samples = self._samples_of_split(groups)
         self.group_name = self._group.name

@@ -15,6 +15,7 @@ from pipeline.export.hub_folder import dataset_files, place_files
 from pipeline.export.hub_limits import check_limits, check_repository, listing, upload_command
 from pipeline.export.store_group import StoreGroup, open_groups
 from pipeline.export.tar_shards import export_webdataset
+from pipeline.store.object_path import store_path
 
 SHARD_MB = 500
 """Default size of a tar shard: large enough to read in one go, small enough to move."""
@@ -62,7 +63,7 @@ def _add_hub_folder(forms: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_choice(form: argparse.ArgumentParser) -> None:
-    form.add_argument("store", type=Path, help="e.g. results/demo/nol.zarr")
+    form.add_argument("store", type=store_path, help="e.g. results/demo/nol.zarr, or a URL")
     form.add_argument("--output", type=Path, required=True, help="folder of the export")
     form.add_argument("--ids", nargs="+", default=[], help="samples by id; by default all")
     form.add_argument(

@@ -20,6 +20,7 @@ from pipeline.export.parallel import map_with_progress
 from pipeline.export.store_group import S2_CUBE, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
+from pipeline.store.object_path import StorePath
 
 S2Form = Literal["cube", "native"]
 
@@ -40,7 +41,7 @@ class GeotiffExport:
         s2: "cube": all 13 bands on the 10 m grid in one file; "native": one file per resolution.
     """
 
-    store: Path
+    store: StorePath
     output: Path
     s2: S2Form = "cube"
 

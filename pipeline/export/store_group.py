@@ -6,7 +6,6 @@ one date. Exports and the torchgeo datasets see both through `StoreGroup`.
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline.label_classes import LabelClass, label_classes
 from pipeline.sensors import cube_bands
 from pipeline.store.create import read_attributes
 from pipeline.store.interpolation import interpolate
+from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
 
@@ -37,7 +37,7 @@ class StoreGroup:
     It can be pickled into worker processes, which open their files themselves.
 
     Args:
-        store: Folder of the store.
+        store: Folder of the store, on disk or in object storage.
         name: Of the group; empty for a store that is one group.
 
     Attributes:
@@ -48,7 +48,7 @@ class StoreGroup:
         seasons: How many seasons each sample has; 1 where there is no time axis.
     """
 
-    def __init__(self, store: Path, name: str = "") -> None:
+    def __init__(self, store: StorePath, name: str = "") -> None:
         self.name = name
         self.store = store
         self._path = store / name if name else store
@@ -226,7 +226,7 @@ class StoreGroup:
         return "sample" in dimensions and any(str(axis)[0] == "x" for axis in dimensions)
 
 
-def open_groups(store: Path) -> list[StoreGroup]:
+def open_groups(store: StorePath) -> list[StoreGroup]:
     """Open every group of samples of a store.
 
     Raises:

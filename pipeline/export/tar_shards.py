@@ -28,6 +28,7 @@ from pipeline.export.parallel import map_with_progress
 from pipeline.export.store_group import LABELS, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
+from pipeline.store.object_path import StorePath
 
 _TAR_BLOCK = tarfile.BLOCKSIZE
 
@@ -48,7 +49,7 @@ class TarShard:
 
 
 def export_webdataset(
-    store: Path, output: Path, choice: Choice, shard_bytes: int, workers: int = 1
+    store: StorePath, output: Path, choice: Choice, shard_bytes: int, workers: int = 1
 ) -> list[TarShard]:
     """Write all chosen samples as shards that are not there yet, and a list of shards per split.
 
@@ -125,7 +126,7 @@ def _closed(size: int) -> int:
 class _ShardWriter:
     """Writes one shard after another from a store that is opened once."""
 
-    def __init__(self, store: Path, output: Path) -> None:
+    def __init__(self, store: StorePath, output: Path) -> None:
         self._groups = {group.name: group for group in open_groups(store)}
         self._output = output
 
