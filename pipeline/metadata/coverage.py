@@ -60,6 +60,8 @@ class Coverage:
         self.reasons.update(rows.filter(pc.invert(rows["valid"]))["reason"].to_pylist())
         rows = rows.filter(rows["valid"])
         self.valid += len(rows)
+        if not len(rows):
+            return
         for name, counter in (("split", self.splits), ("group", self.groups), ("epsg", self.epsg)):
             counter.update(rows[name].to_pylist())
         self._widen_box(rows["geometry"])

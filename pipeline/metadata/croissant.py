@@ -195,13 +195,14 @@ def _shards_id(group: GroupFacts, array: ArrayFacts) -> str:
 def _splits(coverage: Coverage) -> dict[str, Any]:
     rows = [
         {"splits/name": name, "splits/url": _SPLIT_KINDS.get(name, "cr:Split")}
-        for name in sorted(coverage.splits)
+        for name in sorted(coverage.splits or _SPLIT_KINDS)
     ]
     return {
         "@type": "cr:RecordSet",
         "@id": "splits",
         "name": "splits",
-        "description": "; ".join(f"{name}: {n} samples" for name, n in coverage.splits.items()),
+        "description": "; ".join(f"{name}: {n} samples" for name, n in coverage.splits.items())
+        or "no valid sample",
         "dataType": "cr:Split",
         "key": {"@id": "splits/name"},
         "field": [

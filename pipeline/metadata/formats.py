@@ -8,6 +8,7 @@ import argparse
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,18 @@ def _table(name: str) -> str:
     if kind not in _LAYOUTS or part not in ("pixels", "records", "attributes"):
         known = ", ".join(f"{one}_pixels" for one in _LAYOUTS)
         raise PipelineError(f"no table {name}; there are index, licences, {known}, …")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{kind}.zarr"
-        _LAYOUTS[kind](path)
-        store = read_store_facts(path)
+    store = _laid_out(kind)
     if part == "attributes":
         return ", ".join(f"`{name}`" for name in sorted(_attributes(store)))
     return _pixel_table(store) if part == "pixels" else _record_table(store)
+
+
+@cache
+def _laid_out(kind: str) -> StoreFacts:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{kind}.zarr"
+        _LAYOUTS[kind](path)
+        return read_store_facts(path)
 
 
 def _native(path: Path) -> None:

@@ -145,7 +145,7 @@ class ItemMaker:
             "processing:software": {"noldo": row["code_version"]},
             "noldo:simulated": self._store.simulated,
             **{f"noldo:{name}": row[name] for name in ("group", "sample", "split")},
-            **{f"noldo:{name}": row[name] for name in _SCENES if row[name] is not None},
+            **{f"noldo:{name}": row[name] for name in _SCENES if any(row[name] or [])},
             "noldo:dataset_hash": row["dataset_hash"],
         }
 

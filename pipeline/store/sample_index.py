@@ -23,7 +23,7 @@ from pyproj import CRS
 
 from pipeline.atomic_file import atomic_file
 from pipeline.errors import PipelineError, run_step
-from pipeline.grid import PatchGrid
+from pipeline.grid import PatchGrid, crs_transformer
 from pipeline.store.create import read_attributes
 from pipeline.store.layout import NO_TIME
 
@@ -102,7 +102,8 @@ COLUMN_DESCRIPTIONS: dict[str, str] = {
 }
 """What the columns hold; those named like an array of the store are described there."""
 
-ROWS_PER_BATCH = 8192
+ROWS_PER_BATCH = 2048
+"""Rows in memory at a time, and in one row group of a file."""
 
 _log = logging.getLogger(__name__)
 
@@ -166,10 +167,13 @@ def footprint_wkb(
     """
     if not epsg or not np.isfinite([left, top, *steps]).all():
         return None
-    if epsg == 4326:
-        right, bottom = left + shape[1] * steps[0], top + shape[0] * steps[1]
-        return bytes(shapely.box(left, bottom, right, top).wkb)
-    return bytes(PatchGrid(epsg, left, top, *shape, steps[0]).footprint.wkb)
+    if steps[0] == -steps[1] and epsg != 4326:
+        return bytes(PatchGrid(epsg, left, top, *shape, steps[0]).footprint.wkb)
+    # a grid that somebody else has made
+    outline = shapely.box(left, top + shape[0] * steps[1], left + shape[1] * steps[0], top)
+    to_lonlat = crs_transformer(epsg, 4326)
+    lonlat = shapely.transform(outline, lambda xy: np.column_stack(to_lonlat.transform(*xy.T)))
+    return bytes(lonlat.wkb)
 
 
 class _Group:

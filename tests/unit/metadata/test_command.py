@@ -6,6 +6,7 @@ import json
 import geopandas
 import mlcroissant
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
 import pytest
@@ -129,6 +130,25 @@ def test_croissant_describes_bands_shapes_and_places(described):
     south, west, north, east = map(float, document["spatialCoverage"]["geo"]["box"].split())
     assert west < 15.001 < east and south < 47.853 < north
     assert document["temporalCoverage"] == "2021-01-01/2021-01-01"
+
+
+def test_a_store_without_a_valid_sample_and_without_times_is_described_too(osm, tmp_path):
+    rows = pq.read_table(osm.index)
+    times = [[None]] * len(rows)
+    kind = rows.schema.field("s2_time").type
+    for name in ("s2_time", "s1_time"):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(times, kind))
+    index = tmp_path / "osm.index.parquet"
+    pq.write_table(rows, index)
+    describe_store("tiny", osm.store, index, tmp_path / "metadata" / "osm")
+    (first, *_) = rustac.read_sync(str(tmp_path / "metadata/osm/items.parquet"))["features"]
+    properties = first["properties"]
+    assert properties["start_datetime"] == "2015-06-27T00:00:00Z"
+    assert properties["end_datetime"] == "2017-12-31T23:59:59Z"  # the first work on OSMLanduse
+    place = rows.schema.get_field_index("valid")
+    pq.write_table(rows.set_column(place, "valid", pa.array([False] * len(rows))), index)
+    line = describe_store("tiny", osm.store, index, tmp_path / "metadata" / "osm")
+    assert line.startswith("osm.zarr: 0 STAC items, 0 of them and the collection validated")
 
 
 def test_the_checksum_of_the_index_is_right(described):

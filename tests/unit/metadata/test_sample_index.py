@@ -55,6 +55,14 @@ def test_an_unknown_place_has_no_footprint(place):
     assert footprint_wkb(*place, (10.0, -10.0), (8, 8)) is None
 
 
+def test_pixels_that_are_no_squares_keep_their_height():
+    outline = geopandas.GeoSeries.from_wkb(
+        [footprint_wkb(32633, 500_000.0, 5_300_000.0, (10.0, -20.0), (100, 100))], crs="EPSG:4326"
+    )
+    metres = outline.to_crs("EPSG:32633").total_bounds
+    assert np.allclose(metres, [500_000.0, 5_298_000.0, 501_000.0, 5_300_000.0], atol=0.5)
+
+
 def test_a_grid_in_degrees_is_its_own_footprint():
     outline = geopandas.GeoSeries.from_wkb(
         [footprint_wkb(4326, 11.0, 48.0, (1e-4, -2e-4), (10, 20))]
