@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.plan import BuildPlan, plan_build
+from pipeline.plan_facts import kept_locations, shard_sizes
+from pipeline.settings import load_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.journal import WORK, RequestRecord
 from pipeline.simulator.server import SimulatedEarthEngine
@@ -27,6 +30,7 @@ SLOTS = 40
 LATENCY_S = 2.0
 CORES = 4
 RATIO_MAX = 1.10
+PLAN_OFF_MAX = 0.2
 SERVER_SHARE_MAX = 0.5
 """Of one core: Python answers one request at a time, and beyond this they would wait for it."""
 
@@ -40,32 +44,49 @@ def main() -> None:
         SimulatedEarthEngine(ProceduralArchive(7), latency_s=LATENCY_S) as server,
         tempfile.TemporaryDirectory() as directory,
     ):
-        workflow = Workflow(Path(directory), configuration(server.url, locations))
+        workflow = Workflow(Path(directory), configuration(server.url, locations, directory))
         begin, computed_s = time.time(), time.process_time()
         workflow.build(cores=CORES)
         end, computed_s = time.time(), time.process_time() - computed_s
         kept = int(pd.read_parquet(workflow.folder / "nol.index.parquet")["valid"].sum())
         requests = [record for record in server.journal if record.kind in WORK]
+        planned = plan_of(workflow)
     bound_s = len(requests) * LATENCY_S / SLOTS
     ratio, server_share = (end - begin) / bound_s, computed_s / (end - begin)
     print(f"{locations} locations, {kept} kept, {len(requests)} requests")
     for line in phases(requests, begin, end):
         print(line)
+    expected = planned.selection_requests + planned.pixel_requests.expected
+    off_by = abs((planned.seconds or 0.0) / (end - begin) - 1)
+    print(
+        f"plan: {expected} requests (limit: exactly), {planned.seconds:.0f} s,"
+        f" off by {off_by:.0%} (limit {PLAN_OFF_MAX:.0%})"
+    )
     print(f"simulator busy {server_share:.0%} of one core (limit {SERVER_SHARE_MAX:.0%})")
     print(
         f"{end - begin:.1f} s, requests x latency / slots {bound_s:.1f} s:"
         f" ratio {ratio:.3f} (limit {RATIO_MAX:.2f})"
     )
-    sys.exit(ratio > RATIO_MAX or server_share > SERVER_SHARE_MAX)
+    wrong_plan = expected != len(requests) or off_by > PLAN_OFF_MAX
+    sys.exit(ratio > RATIO_MAX or server_share > SERVER_SHARE_MAX or wrong_plan)
 
 
-def configuration(url: str, locations: int) -> dict[str, object]:
+def plan_of(workflow: Workflow) -> BuildPlan:
+    """What `plan` says once the selection is made."""
+    settings = load_settings(workflow.folder / "settings.yaml")
+    sizes = shard_sizes(settings)
+    return plan_build(settings, sizes, kept_locations(settings, sum(sizes)))
+
+
+def configuration(url: str, locations: int, directory: str) -> dict[str, object]:
     """Small patches, served from outside the jobs; everything else as it comes."""
     return {
         "name": "build",
+        "results": directory,
         "grid": {"pixels": PIXELS},
         "locations": TINY["locations"] | {"count": locations},
         "earthengine": {"service": url, "slots": SLOTS},
+        "plan": {"selection_latency_s": LATENCY_S, "pixel_latency_s": LATENCY_S},
     }
 
 

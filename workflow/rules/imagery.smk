@@ -12,7 +12,7 @@ PIXEL_SLOTS = max(1, SETTINGS.earthengine.slots // JOBS_AT_ONCE)
 SELECTION_SLOTS = max(1, SETTINGS.earthengine.selection_slots // JOBS_AT_ONCE)
 
 # Selection goes before pixels, so that there is always a shard to fetch, and counts double, so that
-# half of the jobs at most select and the others fetch. It is faster and soon far ahead.
+# about half of the jobs select and the others fetch. It is faster and soon far ahead.
 SELECTION_COUNTS = min(2 * SELECTION_SLOTS, SETTINGS.earthengine.selection_slots)
 
 # A job may take more than its share while others start or end, as far as its memory goes: the jobs
