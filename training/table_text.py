@@ -10,16 +10,19 @@ from training.score_table import ScoreCell, ScoreTable, TableRow
 _NOTHING = "–"
 
 _STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; width: fit-content;
+  max-width: calc(100% - 2em); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { font-weight: 600; text-align: left; padding: .5em 0; }
-th, td { padding: .25em .6em; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: .25em .5em; text-align: right; white-space: nowrap; vertical-align: top; }
+.label { text-align: left; }
+td.label:first-child { white-space: normal; min-width: 7em; }
 thead tr:last-child th, tr.section th { border-bottom: 1px solid #999; }
 tr.section th { text-align: left; padding-top: .8em; }
 td.best { font-weight: 700; }
 td.second { text-decoration: underline; }
-small { color: #666; white-space: nowrap; }
+small { color: #666; display: inline-block; font-weight: 400; }
+p { max-width: 60em; }
 div.wide { overflow-x: auto; }
 """
 
@@ -143,7 +146,8 @@ def _html_table(table: ScoreTable) -> str:
         f'<th colspan="{count}" style="text-align:center">{html.escape(title)}</th>'
         for title, count in table.groups
     )
-    heads = "".join(f"<th>{html.escape(h)}</th>" for h in (*table.label_titles, *table.columns))
+    heads = "".join(f'<th class="label">{html.escape(title)}</th>' for title in table.label_titles)
+    heads += "".join(f"<th>{html.escape(title)}</th>" for title in table.columns)
     body = []
     for title, rows in table.sections:
         body.append(f'<tr class="section"><th colspan="{width}">{html.escape(title)}</th></tr>')
@@ -157,7 +161,7 @@ def _html_table(table: ScoreTable) -> str:
 
 
 def _html_row(row: TableRow) -> str:
-    labels = "".join(f"<td>{html.escape(label)}</td>" for label in row.labels)
+    labels = "".join(f'<td class="label">{html.escape(label)}</td>' for label in row.labels)
     cells = []
     for cell in row.cells:
         text, interval = cell_text(cell)
