@@ -1,5 +1,7 @@
 """Chunks read straight from shards equal what zarr-python reads."""
 
+import json
+import os
 import pickle
 
 import numpy as np
@@ -11,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.store import shard_source
 from pipeline.store.create import create_store
 from pipeline.store.layout import PIXEL_ARRAYS
+from pipeline.store.object_path import store_path
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
 from pipeline.store.shards import write_shard
 
@@ -31,9 +34,15 @@ def chunk(reader, sample, season=0):
     return out
 
 
+@pytest.fixture(params=["disk", "url"])
+def place(store, request):
+    """The store as a folder, and the same through the client of object storage."""
+    return store if request.param == "disk" else store_path(store.as_uri())
+
+
 @pytest.mark.parametrize("array", PIXEL_ARRAYS, ids=lambda array: array.name)
-def test_every_chunk_equals_zarr_python(store, array):
-    reader = open_chunks(store / array.name)
+def test_every_chunk_equals_zarr_python(place, store, array):
+    reader = open_chunks(place / array.name)
     truth = zarr.open_array(store / array.name, mode="r")
     assert isinstance(reader, ShardedArray)
     assert reader.shape == truth.shape
@@ -43,11 +52,26 @@ def test_every_chunk_equals_zarr_python(store, array):
             np.testing.assert_array_equal(chunk(reader, sample, season), expected)
 
 
-def test_empty_samples_read_as_nodata(store):
-    label = open_chunks(store / "label")
+@pytest.mark.parametrize("name", ["s1", "label"])
+def test_batches_in_any_order_hold_what_single_reads_do(place, name):
+    reader = open_chunks(place / name)
+    samples, seasons = np.array([7, 0, 9, 7, 2, 1, 4]), np.array([1, 3, 0, 2, 0, 2, 3])
+    batch = np.empty((7, *reader.item_shape), reader.dtype)
+    reader.read_batch(batch, samples, seasons)
+    for row, (sample, season) in enumerate(zip(samples, seasons, strict=True)):
+        np.testing.assert_array_equal(batch[row], chunk(reader, sample, season))
+    assert (batch[2] == reader_nodata(place, name)).all()
+
+
+def reader_nodata(place, name):
+    return json.loads((place / name / "zarr.json").read_bytes())["fill_value"]
+
+
+def test_empty_samples_read_as_nodata(place):
+    label = open_chunks(place / "label")
     assert (chunk(label, 1) == 255).all()
     assert (chunk(label, 9) == 255).all()
-    assert (chunk(open_chunks(store / "s1"), 6, 2) == -32768).all()
+    assert (chunk(open_chunks(place / "s1"), 6, 2) == -32768).all()
 
 
 def test_more_shards_than_files_may_be_open(store, monkeypatch):
@@ -58,15 +82,15 @@ def test_more_shards_than_files_may_be_open(store, monkeypatch):
         np.testing.assert_array_equal(chunk(reader, sample, 3), truth[sample, 3])
 
 
-def test_survives_pickling_after_a_read(store):
-    reader = open_chunks(store / "s2_20m")
+def test_survives_pickling_after_a_read(place):
+    reader = open_chunks(place / "s2_20m")
     before = chunk(reader, 2, 1)
     copy = pickle.loads(pickle.dumps(reader))
     np.testing.assert_array_equal(chunk(copy, 2, 1), before)
 
 
-def test_reads_again_after_closing(store):
-    reader = open_chunks(store / "label")
+def test_reads_again_after_closing(place):
+    reader = open_chunks(place / "label")
     before = chunk(reader, 2)
     reader.close()
     np.testing.assert_array_equal(chunk(reader, 2), before)
@@ -78,17 +102,33 @@ def damage(path, position, content):
         file.write(content)
 
 
-def test_damaged_index_is_named(store):
+def test_damaged_index_is_named(place, store):
     damage(store / "s1/c/0/0/0/0/0", -10, b"\x01\x02\x03")
     with pytest.raises(PipelineError, match=r"the index of .*s1/c/0/0/0/0/0 is damaged"):
-        chunk(open_chunks(store / "s1"), 0)
+        chunk(open_chunks(place / "s1"), 0)
 
 
-def test_file_cut_short_is_named(store):
+def test_file_cut_short_is_named(place, store):
     path = store / "label/c/1/0/0/0"
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(PipelineError, match="is damaged"):
-        chunk(open_chunks(store / "label"), 4)
+        chunk(open_chunks(place / "label"), 4)
+
+
+def test_shard_that_shrinks_while_it_is_read_is_named(place, store):
+    reader = open_chunks(place / "s1")
+    chunk(reader, 0)
+    os.truncate(store / "s1/c/0/0/0/0/0", 100)
+    with pytest.raises(PipelineError, match="s1/c/0/0/0/0/0"):
+        chunk(reader, 3, 3)
+
+
+def test_damaged_index_in_a_batch_is_one_error(place, store):
+    damage(store / "s1/c/1/0/0/0/0", -10, b"\x01\x02\x03")
+    reader = open_chunks(place / "s1")
+    out = np.empty((2, *reader.item_shape), reader.dtype)
+    with pytest.raises(PipelineError, match=r"the index of .*s1/c/1/0/0/0/0 is damaged"):
+        reader.read_batch(out, np.array([0, 5]), np.array([0, 0]))
 
 
 def test_damaged_chunk_names_the_sample(store):
@@ -97,9 +137,24 @@ def test_damaged_chunk_names_the_sample(store):
         chunk(open_chunks(store / "label"), 0)
 
 
-def test_missing_array_is_named(store):
+def test_missing_array_is_named(place):
     with pytest.raises(PipelineError, match="no array 's3'"):
-        open_chunks(store / "s3")
+        open_chunks(place / "s3")
+
+
+def test_old_codec_beside_the_one_in_use(tmp_path, small_settings, shard_pixels):
+    """A store may be begun with other levels and compressors of Blosc; chunks name their own."""
+    path = tmp_path / "nol.zarr"
+    create_store(path, small_settings, 8)
+    write_shard(path, 0, shard_pixels(0))
+    values = zarr.open_array(path / "s1", mode="r")[0]
+    document = json.loads((path / "s1/zarr.json").read_text())
+    options = document["codecs"][0]["configuration"]["codecs"][1]["configuration"]
+    assert (options["cname"], options["shuffle"]) == ("lz4hc", "shuffle")
+    options |= {"cname": "zstd", "clevel": 5, "shuffle": "bitshuffle"}
+    (path / "s1/zarr.json").write_text(json.dumps(document))
+    np.testing.assert_array_equal(zarr.open_array(path / "s1", mode="r")[0], values)
+    np.testing.assert_array_equal(chunk(open_chunks(path / "s1"), 0, 2), values[2])
 
 
 @pytest.mark.parametrize(
