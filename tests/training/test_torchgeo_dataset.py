@@ -99,6 +99,15 @@ def test_workers_read_the_same(store):
     assert batch["mask"].shape == (2, 48, 48)
 
 
+def test_a_store_at_a_url_is_the_same(store):
+    there, here = NoldoDataset(f"file://{store}", "val"), NoldoDataset(store, "val")
+    assert there.ids == here.ids
+    for key in ("image", "mask"):
+        torch.testing.assert_close(there[2][key], here[2][key])
+    with pytest.raises(torchgeo_datasets.DatasetNotFoundError, match="root='file://"):
+        NoldoDataset(f"file://{store}x")
+
+
 def test_an_unknown_split_is_a_mistake_of_the_caller(store):
     with pytest.raises(AssertionError, match="'foo' is none of train, val, test"):
         NoldoDataset(store, split="foo")
