@@ -5,10 +5,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import yaml
-from shapely.geometry import Point
 
 from pipeline.dynamic_world.store import DW_ARRAYS
 from pipeline.finish import finish_store
@@ -23,6 +21,7 @@ from pipeline.statistics import main as write_statistics
 from pipeline.store.commit import write_commit
 from pipeline.store.create import create_store
 from pipeline.store.description import common_attributes
+from pipeline.store.sample_index import index_store
 from pipeline.store.shards import write_shard
 from pipeline.store.tile_layout import TILE_LAYOUT, TILE_RECORDS, TileGroup
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
@@ -110,7 +109,6 @@ def _make_dw(folder: Path) -> None:
     groups = {split: TileGroup(count, TILE, DW_ARRAYS) for split, count in DW_TILES.items()}
     store = folder / "dw.zarr"
     create_tile_store(store, groups, _attributes("dw", "expert labels"))
-    rows = []
     for split, count in DW_TILES.items():
         valid = [(split, sample) not in DW_INVALID for sample in range(count)]
         tiles = {sample: _dw_tile(split, sample) for sample in range(count) if valid[sample]}
@@ -118,15 +116,7 @@ def _make_dw(folder: Path) -> None:
         records = _records(split, count)
         records["reason"] = [DW_INVALID.get((split, sample), "") for sample in range(count)]
         finish_tiles(store, split, records, valid)
-        for sample in range(count):
-            row = {name: values[sample] for name, values in records.items()}
-            rows.append(row | {"sample": sample, "valid": valid[sample]})
-    table = gpd.GeoDataFrame(
-        rows, geometry=[Point(row["lon"], row["lat"]) for row in rows], crs="EPSG:4326"
-    )
-    for name in ("s2_time", "s1_time"):
-        table[name] = table[name].to_numpy("datetime64[ms]")
-    table.to_parquet(folder / "dw.index.parquet", index=False)
+    index_store(store, folder / "dw.index.parquet")
 
 
 def _make_osm(folder: Path) -> None:

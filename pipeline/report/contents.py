@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -42,6 +43,10 @@ from pipeline.verify.findings import Verification, read_verification
 STORES = ("nol", "dw", "osm")
 """Stores of a build, in the order in which they are made."""
 
+_INDEX_COLUMNS = (
+    *("id", "lon", "lat", "split", "valid", "reason"),
+    *("s2_time", "s1_time", "cloud_cover"),
+)
 _UNITS = {"nol": "locations", "dw": "tiles", "osm": "tiles"}
 
 
@@ -163,7 +168,7 @@ def read_contents(settings: Settings, label_sums: Path) -> Contents:
 
 def _read_store(folder: Path, name: str, sums: Mapping[str, Any]) -> StoreContents:
     path = folder / f"{name}.zarr"
-    places, scenes = _READERS[name](folder)
+    places, scenes = _osm_places(folder) if name == "osm" else _indexed_places(folder, name)
     report = folder / "verify" / f"{name}.json"
     return StoreContents(
         name=name,
@@ -192,38 +197,36 @@ def store_legend(store: Path) -> tuple[LabelClass, ...]:
     return label_classes(read_attributes(array) or {})
 
 
-def _nol_places(folder: Path) -> tuple[Places, Acquisitions | None]:
-    index = pq.read_table(
-        folder / "nol.index.parquet",
-        columns=[
-            *("location_id", "lon", "lat", "split", "valid", "reason"),
-            *("s2_time", "s1_time", "cloud_cover"),
-        ],
-    ).to_pandas()
-    kept = index[index["valid"]]
-    scenes = None
-    if len(kept):
-        s2, s1 = (_times(np.stack(kept[name].to_list())) for name in ("s2_time", "s1_time"))
-        scenes = acquisitions("nol", s2, s1, np.stack(kept["cloud_cover"].to_list()))
-    return _places("nol", index.rename(columns={"location_id": "id"})), scenes
-
-
-def _dw_places(folder: Path) -> tuple[Places, Acquisitions | None]:
-    index = pq.read_table(folder / "dw.index.parquet").drop(["geometry"]).to_pandas()
-    return _places("dw", index), _tile_scenes("dw", index[index["valid"]])
+def _indexed_places(folder: Path, name: str) -> tuple[Places, Acquisitions | None]:
+    index = _read_index(folder / f"{name}.index.parquet")
+    return _places(name, index), _scenes(name, index[index["valid"]])
 
 
 def _osm_places(folder: Path) -> tuple[Places, Acquisitions | None]:
-    """Tiles of the table, at the places and with the scenes of ``dw.zarr``."""
+    """Tiles of the table, kept or dropped, at the places and with the scenes of ``dw.zarr``."""
     tiles = pd.read_csv(folder / "osm.tiles.csv", keep_default_na=False)
-    dw = pq.read_table(folder / "dw.index.parquet").drop(["geometry", "split"]).to_pandas()
-    joined = tiles.merge(dw.drop(columns="reason"), left_on="tile_id", right_on="id")
-    joined["valid"] = joined["verdict"] == Verdict.KEPT.value
-    joined["reason"] = joined["verdict"]
-    return _places("osm", joined), _tile_scenes("osm", joined[joined["valid"]])
+    tiles["valid"] = tiles["verdict"] == Verdict.KEPT.value
+    dw = _read_index(folder / "dw.index.parquet").drop(columns=["split", "valid", "reason"])
+    joined = tiles.rename(columns={"verdict": "reason"}).merge(
+        dw, left_on="tile_id", right_on="id", how="left", validate="one_to_one"
+    )
+    joined["id"] = joined["tile_id"]
+    return _places("osm", joined), _scenes("osm", joined[joined["valid"]])
 
 
-_READERS = {"nol": _nol_places, "dw": _dw_places, "osm": _osm_places}
+def _read_index(path: Path) -> pd.DataFrame:
+    """The columns of an index that the report needs.
+
+    Raises:
+        PipelineError: It does not exist, or is of an earlier version.
+    """
+    try:
+        return pq.read_table(path, columns=list(_INDEX_COLUMNS)).to_pandas()
+    except (FileNotFoundError, pa.ArrowException) as error:
+        raise PipelineError(
+            f"{path} is not an index of this version ({error}); remake it with "
+            "`python -m pipeline.store.sample_index`"
+        ) from None
 
 
 def _places(store: str, table: pd.DataFrame) -> Places:
@@ -237,18 +240,19 @@ def _places(store: str, table: pd.DataFrame) -> Places:
     )
 
 
-def _tile_scenes(store: str, kept: pd.DataFrame) -> Acquisitions | None:
+def _scenes(store: str, kept: pd.DataFrame) -> Acquisitions | None:
     if kept.empty:
         return None
-    columns = [_times(kept[name].to_numpy()) for name in ("s2_time", "s1_time")]
-    cloud = kept["cloud_cover"].to_numpy(np.float64)
-    return acquisitions(store, columns[0][:, None], columns[1][:, None], cloud[:, None])
+    s2, s1 = (_times(kept[name]) for name in ("s2_time", "s1_time"))
+    cloud = np.stack(kept["cloud_cover"].to_list()).astype(np.float64)
+    return acquisitions(store, s2, s1, cloud)
 
 
-def _times(values: NDArray[Any]) -> NDArray[Any]:
-    """Moments as UTC without a zone, which is what NumPy knows."""
-    flat = pd.to_datetime(pd.Series(values.ravel()), utc=True).dt.tz_localize(None)
-    return flat.to_numpy("datetime64[ms]").reshape(values.shape)
+def _times(lists: pd.Series) -> NDArray[Any]:
+    """(samples, seasons) moments as UTC without a zone, which is what NumPy knows."""
+    table = np.stack(lists.to_list())
+    flat = pd.to_datetime(pd.Series(table.ravel()), utc=True).dt.tz_localize(None)
+    return flat.to_numpy("datetime64[ms]").reshape(table.shape)
 
 
 def _osm_agreement(folder: Path, settings: Settings, sums: Mapping[str, Any]) -> OsmAgreement:
