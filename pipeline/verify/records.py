@@ -95,7 +95,8 @@ def _compare_index(group: StoredGroup, table: pa.Table, name: str, evidence: Evi
 def _same(stored: Any, indexed: Any) -> bool:
     """Whether a value of the store is that of the index; what one of them lacks is the same."""
     if isinstance(indexed, list):
-        return all(_same(one, other) for one, other in zip(stored, indexed, strict=True))
+        values = np.atleast_1d(stored)  # tiles have one date: a list of one in the index
+        return all(_same(one, other) for one, other in zip(values, indexed, strict=True))
     one, other = _plain(stored), _plain(indexed)
     if one is None or other is None:
         return one is None and other is None
