@@ -9,7 +9,7 @@ import zarr
 
 from pipeline.errors import PipelineError
 from tests.training.conftest import EMPTY, SAMPLES, VALIDATION, learnable_pixels, write_store
-from training.loader import EpochSampler, make_loader
+from training.loader import WINDOW_SHARDS, EpochSampler, block_order, make_loader
 from training.samples import Draw, NolDataset, TileDataset
 
 
@@ -74,9 +74,32 @@ def test_workers_read_the_same_batches(store, train):
         assert all(torch.equal(mine.imagery[k], theirs.imagery[k]) for k in mine.imagery)
 
 
-def test_ranks_share_the_joint_batches_of_one_process():
+def test_memory_serves_again_only_when_its_batch_is_gone(train):
+    """More batches than blocks: those that are held keep their content, the others make room."""
+    sampler = EpochSampler(len(train), 4, seed=1)
+    held, copies = [], []
+    loader = make_loader(train, sampler, 4, workers=1)
+    for epoch in range(12):
+        sampler.set_epoch(epoch)
+        for number, batch in enumerate(loader):
+            if number == 1:
+                held.append(batch.imagery["s2_10m"][1:])
+                copies.append(held[-1].clone())
+    blocks = {tensor.data_ptr() for tensor in held}
+    assert len(blocks) == len(held) == 12
+    assert all(torch.equal(mine, copy) for mine, copy in zip(held, copies, strict=True))
+    held.clear()
+    seen = set()
+    for epoch in range(12, 24):
+        sampler.set_epoch(epoch)
+        seen |= {batch.imagery["s1"].data_ptr() for batch in loader}
+    assert len(seen) <= 16
+
+
+@pytest.mark.parametrize("shards", [None, np.arange(103) // 5])
+def test_ranks_share_the_joint_batches_of_one_process(shards):
     def batches(rank, ranks, size):
-        sampler = EpochSampler(103, size, seed=2, rank=rank, ranks=ranks)
+        sampler = EpochSampler(103, size, seed=2, rank=rank, ranks=ranks, shards_N=shards)
         sampler.set_epoch(4)
         places = [draw.position for draw in sampler]
         assert len(places) == len(sampler) and len(places) % size == 0
@@ -96,6 +119,34 @@ def test_epochs_have_orders_of_their_own():
     assert [d.position for d in sampler] != [d.position for d in first]
     sampler.set_epoch(0)
     assert list(sampler) == first
+
+
+def test_blocks_visit_every_sample_once_in_another_order_each_epoch():
+    shards = np.repeat(np.arange(40), 6)
+    sampler = EpochSampler(240, 5, seed=4, shards_N=shards)
+
+    def positions(epoch):
+        sampler.set_epoch(epoch)
+        return [draw.position for draw in sampler]
+
+    first, second = positions(0), positions(1)
+    assert sorted(first) == sorted(second) == list(range(240))
+    assert first != second and positions(0) == first
+    assert first[:48] != sorted(first[:48])
+
+
+def test_blocks_stay_within_a_few_shards_at_a_time():
+    shards = np.random.default_rng(0).permutation(np.repeat(np.arange(40), 6))
+    order = block_order(shards, np.random.default_rng(1))
+    windows = shards[order].reshape(-1, 6 * WINDOW_SHARDS)
+    assert [len(set(window)) for window in windows] == [WINDOW_SHARDS] * 5
+    near = [len(set(shards[order[k : k + 12]])) for k in range(0, 240, 12)]
+    assert np.mean(near) > 4  # and mixed inside
+    assert set(windows[0]) != set(range(WINDOW_SHARDS))
+
+
+def test_the_store_says_which_shard_a_sample_is_in(train):
+    np.testing.assert_array_equal(train.shards, train.samples // 8)
 
 
 def test_validation_visits_every_position_once_over_all_ranks():
