@@ -25,6 +25,7 @@ from pipeline.outcomes import Outcomes
 from pipeline.pixel_source import EarthEnginePixels, PixelSource
 from pipeline.progress import ShardProgress
 from pipeline.quality import check_pixels
+from pipeline.run_lock import sole_job
 from pipeline.settings import Settings, load_settings
 from pipeline.settings_dataset import QualitySettings
 from pipeline.staging import LazyPixels, Staging
@@ -260,7 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
 
     try:
-        records = fetch_shard(shard, settings, open_source)
+        with sole_job(settings.folder / "staging", shard.number):
+            records = fetch_shard(shard, settings, open_source)
     except PipelineError as error:
         _log.error("%s", error)
         raise

@@ -6,9 +6,17 @@ operating system forgets a file lock the moment its holder dies, so whoever gets
 notes about this dataset are stale.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+
+_POLL_S = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 def hold_run_lock(folder: Path) -> FileLock | None:
@@ -27,6 +35,31 @@ def hold_run_lock(folder: Path) -> FileLock | None:
     except Timeout:
         return None
     return lock
+
+
+@contextmanager
+def sole_job(folder: Path, shard: int) -> Iterator[None]:
+    """Wait until no other job is at work on a shard, and keep others waiting.
+
+    When Snakemake itself is killed, the jobs that it has submitted to a cluster go on; the next run
+    submits the same ones again.
+
+    Args:
+        folder: Of the locks; on a file system that keeps them between the machines, if there are
+            several.
+        shard: Its number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{shard}.lock", poll_interval=_POLL_S)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _log.warning("shard %d: another job is at work on it; waiting for its end", shard)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def clear_stale_locks(lock_folder: Path, folder: Path) -> int:

@@ -3,9 +3,10 @@
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from pipeline.run_lock import clear_stale_locks, hold_run_lock
+from pipeline.run_lock import clear_stale_locks, hold_run_lock, sole_job
 
 HOLD = """
 import sys, time
@@ -48,3 +49,25 @@ def test_only_notes_about_this_dataset_are_cleared(tmp_path):
 
 def test_no_notes_no_work(tmp_path):
     assert clear_stale_locks(tmp_path / "absent", Path("results/demo")) == 0
+
+
+def test_a_second_job_of_a_shard_waits_and_says_so(tmp_path, caplog):
+    ended = []
+
+    def second_job():
+        with sole_job(tmp_path, 3):
+            ended.append("second")
+
+    thread = threading.Thread(target=second_job)
+    with sole_job(tmp_path, 3):
+        thread.start()
+        while "shard 3: another job is at work" not in caplog.text:
+            assert not ended
+        ended.append("first")
+    thread.join()
+    assert ended == ["first", "second"]
+
+
+def test_jobs_of_other_shards_do_not_wait(tmp_path):
+    with sole_job(tmp_path, 3), sole_job(tmp_path, 4):
+        pass
