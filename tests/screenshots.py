@@ -13,8 +13,9 @@ from PIL import Image
 from pipeline.errors import PipelineError, run_step
 from tests.browser import DESKTOP, PHONE, find_chromium, offline_page
 
-PHONE_PLACES = ("top", "places", "classes", "gallery")
-DESKTOP_PLACES = ("top", "agreement", "gallery")
+PHONE_PLACES = ("top", "places", "classes", "nol-9")
+DESKTOP_PLACES = ("top", "agreement", "nol-9")
+"""Sections of the page, and the ninth sample of its gallery: one drawn at random."""
 _GAP = 18
 _QUALITY = 78
 
@@ -24,7 +25,7 @@ def take_pictures(report: Path, size: tuple[int, int], places: Sequence[str]) ->
     pictures = []
     with offline_page(report, size) as (page, _):
         for place in places:
-            target = "0" if place == "top" else f"document.getElementById('{place}').offsetTop - 40"
+            target = "0" if place == "top" else f"document.getElementById('{place}').offsetTop - 64"
             page.evaluate(f"window.scrollTo({{top: {target}, behavior: 'instant'}})")
             page.wait_for_timeout(200)
             pictures.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -112,11 +112,9 @@ def choose_samples(
     valid = {group: np.flatnonzero(data["valid"].values) for group, data in datasets.items()}
     chosen: dict[tuple[str, int], Choice] = {}
     for kind in (_flagged(store, datasets), _worst(contents, store, datasets, valid)):
-        room = count // 3
-        for choice in kind:
-            if room and (choice.group, choice.index) not in chosen:
-                chosen[choice.group, choice.index] = choice
-                room -= 1
+        fresh = (one for one in kind if (one.group, one.index) not in chosen)
+        for choice in islice(fresh, count // 3):
+            chosen[choice.group, choice.index] = choice
     everyone = [(group, int(row)) for group, rows in valid.items() for row in rows]
     order = np.random.default_rng(contents.settings.seed).permutation(len(everyone))
     for number in order:
@@ -161,12 +159,14 @@ def _worst(
         if store.name == "osm"
         else ("cloud_cover", "cloudiest scene: {:.0f} %", -1)
     )
-    values = [
-        (sign * float(data[array].values[row]), group, int(row))
-        for group, data in datasets.items()
-        for row in valid[group]
-        if np.isfinite(data[array].values[row])
-    ]
+    values = []
+    for group, data in datasets.items():
+        known = data[array].values
+        values += [
+            (sign * float(known[row]), group, int(row))
+            for row in valid[group]
+            if np.isfinite(known[row])
+        ]
     for value, group, row in sorted(values)[: SAMPLES[store.name]]:
         yield Choice(group, row, text.format(sign * value))
 
