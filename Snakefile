@@ -24,10 +24,15 @@ include: "workflow/rules/labels.smk"
 include: "workflow/rules/publish.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/importers.smk"
+include: "workflow/rules/metadata.smk"
+include: "workflow/rules/verify.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluation_files.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/export_files.smk"
+include: "workflow/rules/export.smk"
 
 
 localrules:
@@ -37,6 +42,10 @@ localrules:
     build_dw,
     build_osm,
     build_noldo,
+    describe,
+    describe_imports,
+    verify,
+    export_encoders,
 
 
 rule list_targets:
@@ -54,10 +63,12 @@ rule list_targets:
 
 
 rule build_noldo:
-    """all stores, their index and statistics"""
+    """all stores, checked and described, with a report"""
     input:
         *rules.build_nol.input,
         *rules.build_dw.input,
         *rules.build_osm.input,
+        *rules.describe.input,
+        rules.report.output,
     message:
-        "All stores are complete"
+        "All stores are complete; the report is {FOLDER}/report/index.html"
