@@ -61,6 +61,7 @@ class _Pair:
         against: What it is compared with, as in "lies 1 px south of <against>".
         season: 0 to 3; None without seasons.
         pixel_m: Size of a pixel of the surface, metres.
+        edge: Pixels along the shorter edge of the images.
         surface: Of correlation.
     """
 
@@ -68,6 +69,7 @@ class _Pair:
     against: str
     season: int | None
     pixel_m: int
+    edge: int
     surface: NDArray[Any]
 
 
@@ -83,13 +85,16 @@ def examine_alignment(sample: Sample, evidence: Evidence) -> None:
     """Compare the edges of one sample; clear displacements become findings, all go to the pools."""
     if not _complete(sample.group):
         return
+    cloudy = {
+        name: _is_cloudy(sample.bands(season)) for season, name in enumerate(sample.season_names)
+    }
     for pair in _pairs(sample):
         if not pair.surface.any():
             continue
         evidence.examined[CHECK] += 1
         key = (CHECK, sample.group.name, pair.array, pair.against, pair.season, pair.pixel_m)
         evidence.add_pool(key, _pooled(pair.surface))
-        if finding := _scene_finding(sample, pair):
+        if not cloudy[pair.season] and (finding := _scene_finding(sample, pair)):
             evidence.findings.append(finding)
 
 
@@ -170,7 +175,7 @@ def _optical_pairs(
         for name, own in single.items():
             surface = _surface(_layer(total - own), _layer(own))
             where = f"{home[name]} {name}"
-            yield _Pair(where, f"the other {size} m bands", season, pixel, surface)
+            yield _Pair(where, f"the other {size} m bands", season, pixel, len(own), surface)
     fine = _layer(edges[10])
     coarse = edges[20]
     if len(coarse) < len(edges[10]):
@@ -179,14 +184,14 @@ def _optical_pairs(
     medium = _layer(coarse)
     names = (home["B2"], home["B5"])
     if names[0] != names[1]:
-        yield _Pair(names[1], names[0], season, 10, _surface(fine, medium))
+        yield _Pair(names[1], names[0], season, 10, len(edges[10]), _surface(fine, medium))
         layers.setdefault(names[1], []).append(medium)
     layers.setdefault(names[0], []).append(fine)
     reference = _layer(brightness_edges([_block_mean(bands[name]) for name in by_size[10]]))
     for name in by_size[60]:
         band = bands[name] if len(bands[name]) < len(bands["B2"]) else _block_mean(bands[name])
         surface = _surface(reference, _layer(brightness_edges([band])))
-        yield _Pair(f"{home[name]} {name}", _FINE_BANDS, season, 60, surface)
+        yield _Pair(f"{home[name]} {name}", _FINE_BANDS, season, 60, min(reference.shape), surface)
 
 
 def _other_pairs(
@@ -202,7 +207,7 @@ def _other_pairs(
         edges = label_edges(pixels) if array.ids else backscatter_edges(pixels, array.nodata)
         layer = _layer(edges)
         layers.setdefault(array.name, []).append(layer)
-        yield _Pair(array.name, _FINE_BANDS, name, 10, _surface(fine, layer))
+        yield _Pair(array.name, _FINE_BANDS, name, 10, rows, _surface(fine, layer))
 
 
 def _season_pairs(array: str, seasons: list[_Layer]) -> Iterator[_Pair]:
@@ -210,7 +215,7 @@ def _season_pairs(array: str, seasons: list[_Layer]) -> Iterator[_Pair]:
     for season, layer in enumerate(seasons):
         others = (total - layer.transform) / (len(seasons) - 1)
         surface = _surface(_Layer(layer.shape, others), layer)
-        yield _Pair(array, "the other seasons", season, 10, surface)
+        yield _Pair(array, "the other seasons", season, 10, min(layer.shape), surface)
 
 
 def _bands_of(size: int, home: Mapping[str, str]) -> list[str]:
@@ -222,6 +227,17 @@ def _complete(group: StoredGroup) -> bool:
     """Whether all bands of Sentinel-2 are there to compare."""
     held = {band for array in group.arrays if array.optical for band in array.bands}
     return held >= {band.name for band in cube_bands("sentinel-2")}
+
+
+def _is_cloudy(bands: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether clouds, which no two bands see at one place, make up much of a scene."""
+    limits = load_limits()
+    blue, short_wave = bands["B2"], bands["B11"]
+    factor = len(blue) // len(short_wave)
+    bright = blue[::factor, ::factor][: len(short_wave)] >= limits.cloud_blue
+    return (
+        float(np.mean(bright & (short_wave >= limits.cloud_short_wave))) > limits.cloud_share_scene
+    )
 
 
 def _fine_array(group: StoredGroup) -> str:
@@ -256,7 +272,8 @@ def _scene_finding(sample: Sample, pair: _Pair) -> Finding | None:
     coarse = pair.pixel_m > _FINE_M
     gain = limits.shift_gain_coarse_scene if coarse else limits.shift_gain_scene
     clear = (
-        peak.correlation >= limits.shift_correlation_scene
+        pair.edge >= (limits.shift_edge_coarse_scene if coarse else limits.shift_edge_scene)
+        and peak.correlation >= limits.shift_correlation_scene
         and peak.gain >= gain
         and max(map(abs, peak.exact)) >= limits.shift_pixels_scene
     )

@@ -213,9 +213,9 @@ def _contradicted(joint: NDArray[Any]) -> Iterator[tuple[str, str, str]]:
                 f"class {i} ({names[i]}) contradicts the expert labels: wrong class id",
             )
     for i, j in combinations(enough, 2):
-        gain = suits[i, j] + suits[j, i] - suits[i, i] - suits[j, j]
-        share = gain / (pixels[i] + pixels[j])
-        if share > limits.exchange_gain_store:
+        better = suits[i, j] - suits[i, i], suits[j, i] - suits[j, j]
+        share = sum(better) / (pixels[i] + pixels[j])
+        if min(better) > 0 and share > limits.exchange_gain_store:
             yield (
                 f"{share:.0%} more pixels agree with the expert labels if exchanged",
                 f"{limits.exchange_gain_store:.0%}",

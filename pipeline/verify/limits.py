@@ -14,6 +14,11 @@ class Limits:
     shift_gain_scene: float
     shift_gain_coarse_scene: float
     shift_correlation_scene: float
+    shift_edge_scene: float
+    shift_edge_coarse_scene: float
+    cloud_share_scene: float
+    cloud_blue: float
+    cloud_short_wave: float
     shift_t_store: float
     shift_samples_store: float
     spectra_gain_scene: float

@@ -31,10 +31,10 @@ def verified():
 
 
 @pytest.fixture
-def changed(tmp_path, healthy, pixels):
-    """Makes a copy of the healthy store in which a function has changed the pixels."""
+def changed(tmp_path, pixels):
+    """Makes a store in which a function has changed the pixels; see `write_changed`."""
 
     def make(change, samples=None, seasons=range(4)):
-        return write_changed(healthy, tmp_path / "nol.zarr", pixels, change, samples, seasons)
+        return write_changed(tmp_path / "nol.zarr", pixels, change, samples, seasons)
 
     return make

@@ -1,7 +1,6 @@
 """Small stores of painted landscapes: fields of real spectra, radar and labels on one ground."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -64,9 +63,10 @@ def painted_pixels(size=PATCH):
 
 def write_store(path, pixels):
     """A finished nol.zarr that says what it holds."""
-    patch = len(pixels[0, 0].label)
+    patch = len(next(iter(pixels.values())).label)
     settings = make_settings(path.parent, patch, SHARD)
-    count = max(sample for sample, _ in pixels) + 1
+    present = {sample for sample, _ in pixels}
+    count = max(present) + 1
     create_store(path, settings, count)
     for shard in range(-(-count // SHARD)):
         write_shard(path, shard, {k: p for k, p in pixels.items() if k[0] // SHARD == shard})
@@ -80,7 +80,7 @@ def write_store(path, pixels):
         "top": [place.grid.top for place in places],
         "lon": [lon for lon, _ in lonlat],
         "lat": [lat for _, lat in lonlat],
-        "valid": [True] * count,
+        "valid": [sample in present for sample in range(count)],
     }
     for name, values in columns.items():
         array = zarr.open_array(path / name, mode="r+")
@@ -88,15 +88,12 @@ def write_store(path, pixels):
     return path
 
 
-def write_changed(original, path, pixels, change, samples=None, seasons=range(4)):
-    """A copy of a store in which a function has changed the pixels of some scenes."""
-    shutil.copytree(original, path)
+def write_changed(path, pixels, change, samples=None, seasons=range(4)):
+    """A store in which a function has changed some scenes; with samples given, it has no others."""
     wanted = range(SAMPLES) if samples is None else samples
-    scenes = {(i, t) for i in wanted for t in seasons}
-    changed = {k: change(p) if k in scenes else p for k, p in pixels.items()}
-    for shard in sorted({i // SHARD for i in wanted}):
-        write_shard(path, shard, {k: p for k, p in changed.items() if k[0] // SHARD == shard})
-    return path
+    kept = {key: scene for key, scene in pixels.items() if key[0] in wanted}
+    changed = {k: change(scene) if k[1] in seasons else scene for k, scene in kept.items()}
+    return write_store(path, changed)
 
 
 def shifted(*names):
