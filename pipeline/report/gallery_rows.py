@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.gallery import Panel, date_title, edges, sample_dates, sample_gallery, sample_panels
@@ -147,7 +148,7 @@ def _worst(
     contents: Contents,
     store: StoreContents,
     datasets: Mapping[str, xr.Dataset],
-    valid: Mapping[str, np.ndarray],
+    valid: Mapping[str, NDArray[np.intp]],
 ) -> Iterator[Choice]:
     if store.name == "nol":
         for share, index in contents.least_agreeing:
