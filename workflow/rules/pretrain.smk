@@ -44,6 +44,7 @@ for RUN, RECIPE in PRETRAIN.runs.items():
         benchmark:
             f"{FOLDER}/benchmarks/pretrain/{RUN}.tsv"
         threads: PRETRAIN.devices * (PRETRAIN.workers + 1)
+        priority: 1 # everything else of an evaluation can go on beside the longest job
         resources:
             gpu=RUN_GPUS,
             mem_mb=8000 * PRETRAIN.devices,
