@@ -27,6 +27,9 @@ _STRONG = 98.0
 _WEAK = 80.0
 """Percentiles of edge strength shown at full brightness and not at all."""
 
+_BORDER_PIXELS = 5
+"""How far smoothing and Sobel's kernel carry the border of a padded tile."""
+
 
 def edge_overlay(
     optical: NDArray[Any], radar: NDArray[Any] | None, label: NDArray[Any] | None
@@ -34,7 +37,7 @@ def edge_overlay(
     """The part of a patch with the most structure, enlarged, with the edges of all arrays.
 
     Args:
-        optical: (y, x), one Sentinel-2 band or a mean of bands.
+        optical: (y, x), one Sentinel-2 band or a mean of bands; 0 is no data.
         radar: (y, x) in dB, NaN without data; None if the store has no Sentinel-1.
         label: (y, x) class ids, NaN or 255 without label; None if there is none.
 
@@ -46,6 +49,8 @@ def edge_overlay(
     if radar is not None:
         quiet = _box_mean(_box_mean(_box_mean(_fill_missing(np.asarray(radar, np.float32)))))
         strengths.append((edge_strength(quiet), RADAR_RGB))
+    for strength, _ in strengths:
+        strength[_near_missing(bright)] = 0.0
     rows, columns = busiest_window([strength for strength, _ in strengths])
     canvas = _grey(bright[rows, columns])[..., None] * _BACKGROUND
     canvas = canvas + sum(_glow(edges[rows, columns]) * np.array(rgb) for edges, rgb in strengths)
@@ -108,6 +113,14 @@ def _fill_missing(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if missing.all():
         return np.zeros_like(values)
     return np.where(missing, values[~missing].mean(), values)
+
+
+def _near_missing(optical: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels without data and around them, where a tile was padded: their border is no edge."""
+    share = (optical == 0).astype(np.float32)
+    for _ in range(_BORDER_PIXELS):
+        share = _box_mean(share)
+    return share > 0
 
 
 def _box_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

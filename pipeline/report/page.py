@@ -12,6 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.atomic_file import write_atomically
+from pipeline.label_classes import label_classes
 from pipeline.report import charts
 from pipeline.report.bands import SHIFT_LIMIT, SPREAD_LIMIT, offset_warning
 from pipeline.report.contents import Contents, store_legend
@@ -48,6 +49,7 @@ def write_page(contents: Contents, page: Path) -> None:
         command=rebuild_command(contents),
         settings_text=_settings_text(contents),
         settings_uri=_settings_uri(contents),
+        dynamic_world=label_classes({}),
         findings_by_check=findings_by_check,
         part_name=charts.part_name,
         shift_limit=SHIFT_LIMIT,
@@ -116,7 +118,7 @@ def _figures(contents: Contents) -> dict[str, Figure]:
         figures["seasons"] = charts.season_chart(contents.season_pairs)
         figures["persistence"] = charts.persistence_chart(contents.persistence, legend)
     if contents.osm is not None:
-        rows, columns = store_legend(stores["osm"].path), store_legend(stores["dw"].path)
+        rows, columns = store_legend(stores["osm"].path), label_classes({})
         figures["osm_agreement"] = charts.osm_histogram(contents.osm)
         figures["osm_confusion"] = charts.confusion_chart(contents.osm, rows, columns)
     return figures

@@ -58,3 +58,11 @@ def test_clouds_that_radar_does_not_see_attract_no_attention(scene):
     strengths = [edge_strength(np.float32(one)) for one in (cloudy, scene)]
     _, columns = busiest_window(strengths)
     assert columns.start < 33 < columns.stop
+
+
+def test_the_border_of_a_padded_tile_is_no_edge(scene):
+    radar = scene / 100
+    padded, other = scene.copy(), radar.copy()
+    padded[:, -2:], other[:, -2:] = 0.0, 90.0
+    picture = edge_overlay(padded, other, None)
+    np.testing.assert_array_equal(picture, edge_overlay(scene, radar, None))

@@ -1,5 +1,6 @@
 """The page: its numbers are those of the stores, it needs nothing else, it hides nothing."""
 
+import json
 import re
 from collections import Counter
 from itertools import combinations
@@ -10,8 +11,11 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from pipeline.errors import PipelineError
 from pipeline.legend import load_legend
 from pipeline.osm_landuse.agreement import load_crosswalk
+from pipeline.report.contents import read_contents
+from pipeline.report.page import attention, rebuild_command
 from tests.browser import DESKTOP, PHONE, find_chromium, offline_page
 from tests.unit.report.conftest import DEFECTS
 
@@ -193,3 +197,25 @@ def test_page_in_a_browser_without_network(report, size):
         assert layers.filter(has_text="rejected, cloud (1)").count() == 1
         assert layers.filter(has_text="online background").locator(":checked").count() == 0
         assert complaints == []
+
+
+def test_a_build_of_one_store_is_told_alone(report, tmp_path):
+    sums = tmp_path / "sums.json"
+    sums.write_text(json.dumps({"nol": report.sums()["nol"]}))
+    contents = read_contents(report.settings, sums)
+    assert list(contents.stores) == ["nol"]
+    assert contents.osm is None
+    assert rebuild_command(contents).endswith("-- build_nol")
+    assert not any("dw.zarr" in line for line in attention(contents))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "does not exist"), ("{", "is damaged"), ("{}", "no finished store")],
+)
+def test_what_is_missing_is_one_line(report, tmp_path, text, words):
+    sums = tmp_path / "sums.json"
+    if text is not None:
+        sums.write_text(text)
+    with pytest.raises(PipelineError, match=words):
+        read_contents(report.settings, sums)
