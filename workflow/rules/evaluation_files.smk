@@ -86,7 +86,7 @@ def evaluation_threads(wildcards):
     """Cores of an evaluation, but never so many that a GPU stays idle for want of cores."""
     threads = EVALUATE.devices * (EVALUATE.workers + 1)
     gpus = workflow.global_resources.get("gpu")
-    if not EVALUATION_GPUS or gpus is None or not gpus.value or not workflow.cores:
+    if SUBMITTED or not EVALUATION_GPUS or gpus is None or not gpus.value or not workflow.cores:
         return threads
     return max(1, min(threads, workflow.cores * EVALUATE.devices // gpus.value))
 

@@ -17,7 +17,7 @@ rule export_geotiff:
         f"{FOLDER}/logs/export/geotiff.log",
     benchmark:
         f"{FOLDER}/benchmarks/export/geotiff.tsv"
-    threads: workflow.cores
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
@@ -42,7 +42,7 @@ rule export_webdataset:
         f"{FOLDER}/logs/export/webdataset.log",
     benchmark:
         f"{FOLDER}/benchmarks/export/webdataset.tsv"
-    threads: workflow.cores
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
