@@ -11,9 +11,8 @@ from importlib.resources import files
 
 import folium
 import numpy as np
-from branca.element import Element, Figure
 from markupsafe import Markup
-from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -81,7 +80,7 @@ def interactive_map(stores: Sequence[Places]) -> MapParts:
     canvas = folium.Map(tiles=None, prefer_canvas=True, min_zoom=1, world_copy_jump=True)
     # no script and no style from anywhere: the page holds Leaflet
     canvas.default_js, canvas.default_css = [], []
-    root = Figure()
+    root = folium.Figure()
     canvas.add_to(root)
     folium.raster_layers.ImageOverlay(
         image=embed_image(Image.fromarray(land_picture(extent)), "land").uri,
@@ -161,10 +160,10 @@ def _paint_land(land: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.array([_SEA, _LAND], np.uint8)[land.astype(np.intp)]
 
 
-def location_chart(stores: Sequence[Places]) -> MatplotlibFigure:
+def location_chart(stores: Sequence[Places]) -> Figure:
     """The same map as a picture: every place of every store, coloured by status."""
     west, south, east, north = map_extent(stores, margin=0.35)
-    figure = MatplotlibFigure(figsize=(7.2, 4.6), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.add_subplot()
     lon, lat = np.linspace(west, east, 720), np.linspace(north, south, 460)
     land = is_land(lon[None, :], lat[:, None])
@@ -277,7 +276,7 @@ def _vendored(name: str) -> bytes:
 
 def _fix_names(canvas: folium.Map) -> None:
     """Number the elements instead of naming them at random: the same data give the same page."""
-    waiting: list[Element] = [canvas]
+    waiting: list[folium.Element] = [canvas]
     for number in range(1_000_000):
         if not waiting:
             return

@@ -35,6 +35,7 @@ def write_page(contents: Contents, page: Path) -> None:
         page: HTML file.
     """
     folder = page.parent
+    _remove_earlier_gallery(folder / "gallery", list(contents.stores))
     places = [store.places for store in contents.stores.values()]
     text = _template().render(
         contents=contents,
@@ -56,6 +57,13 @@ def write_page(contents: Contents, page: Path) -> None:
         spread_limit=SPREAD_LIMIT,
     )
     write_atomically(page, text.encode())
+
+
+def _remove_earlier_gallery(folder: Path, stores: Sequence[str]) -> None:
+    """Delete the full-size pictures of an earlier page, which may have shown other samples."""
+    for store in stores:
+        for picture in folder.glob(f"{store}_*.png"):
+            picture.unlink()
 
 
 def attention(contents: Contents) -> list[str]:
