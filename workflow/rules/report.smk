@@ -42,6 +42,8 @@ rule report:
         "Writing the report {output}"
     log:
         f"{FOLDER}/logs/report/report.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/report/report.tsv"
     resources:
         mem_mb=2000,
     conda:
