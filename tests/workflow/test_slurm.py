@@ -117,6 +117,7 @@ def built(slurm, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_same_bytes_as_a_local_build_although_a_job_was_cancelled(built, finished):
     workflow, watch, _ = built
     assert watch.cancelled
@@ -154,6 +155,12 @@ def test_a_run_asks_for_a_gpu(slurm, finished, tmp_path):
             run.wait()
     assert "gpu:1" in job.devices
     assert not slurm.running_jobs()
+
+
+def test_no_rule_wants_all_cores_of_a_machine():
+    """There is no such number where jobs are submitted; CORES_OF_A_JOB is set everywhere."""
+    rules = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+    assert [file.name for file in rules if "threads: workflow.cores" in file.read_text()] == []
 
 
 def test_the_profile_replaces_the_default_one_in_full():
