@@ -151,6 +151,7 @@ def _quieten_lightning() -> None:
         "Checkpoint directory",
         "number of training batches",
         "LeafSpec",
+        "`srun` command is available",
     ):
         warnings.filterwarnings("ignore", message=f".*{advice}.*")
 
