@@ -144,8 +144,10 @@ def test_jobs_keep_to_their_share_of_the_slots(built):
     assert settings["earthengine"]["slots"] == SLOTS
 
 
-def test_a_run_asks_for_a_gpu(slurm, finished, tmp_path):
+@pytest.mark.parametrize(("machines", "nodes"), [(1, "node1"), (2, "node[1-2]")])
+def test_a_run_asks_for_gpus_and_machines(slurm, finished, tmp_path, machines, nodes):
     workflow = copy_of(finished, tmp_path / "gpu", finished.configuration["locations"]["count"])
+    workflow.configuration["pretrain"] = {"nodes": machines}
     with Watch(slurm) as watch:
         run = submitted(workflow, slurm, "pretrain_midF")
         try:
@@ -153,7 +155,8 @@ def test_a_run_asks_for_a_gpu(slurm, finished, tmp_path):
         finally:
             run.send_signal(signal.SIGINT)  # Snakemake cancels the jobs that it has submitted
             run.wait()
-    assert "gpu:1" in job.devices
+    assert f"gpu:{machines}" in job.devices
+    assert job.nodes == nodes
     assert not slurm.running_jobs()
 
 

@@ -13,6 +13,18 @@ if GPUS and not SUBMITTED:
     workflow.global_resources.setdefault("gpu", len(GPUS))
 
 
+# Under Slurm a run on several devices or machines is one process for each device, and Slurm starts
+# them; elsewhere Lightning does.
+RUN_PROCESSES = PRETRAIN.devices * PRETRAIN.nodes
+LAUNCHER, TASKS = "", {}
+if SUBMITTED and RUN_PROCESSES > 1:
+    LAUNCHER = (
+        f"srun --nodes={PRETRAIN.nodes} --ntasks-per-node={PRETRAIN.devices}"
+        f" --cpus-per-task={PRETRAIN.workers + 1} "
+    )
+    TASKS = {"mpi": "srun", "nodes": PRETRAIN.nodes, "tasks": RUN_PROCESSES}
+
+
 def training_store_records():
     """What must be made before a run starts: the dataset's own store, unless another one is set."""
     if PRETRAIN.store is None:
@@ -43,13 +55,14 @@ for RUN, RECIPE in PRETRAIN.runs.items():
             f"{FOLDER}/logs/pretrain/{RUN}.log",
         benchmark:
             f"{FOLDER}/benchmarks/pretrain/{RUN}.tsv"
-        threads: PRETRAIN.devices * (PRETRAIN.workers + 1)
+        threads: (PRETRAIN.workers + 1) * (1 if TASKS else PRETRAIN.devices)
         priority: 1 # everything else of an evaluation can go on beside the longest job
         resources:
-            gpu=RUN_GPUS,
+            gpu=RUN_GPUS * PRETRAIN.nodes,
             mem_mb=8000 * PRETRAIN.devices,
+            **TASKS,
         conda:
             "../../envs/train.yaml"
         shell:
-            "python -m training.pretrain --settings {params.settings} --run {params.run}"
+            LAUNCHER + "python -m training.pretrain --settings {params.settings} --run {params.run}"
             " --store {params.store} --output {params.folder} 2>&1 | tee {log}"
