@@ -17,7 +17,7 @@ from pathlib import Path
 NODES = ("node1", "node2")
 
 _DAEMONS = ("munged", "slurmctld", "slurmd")
-_START_S = 30.0
+_PATIENCE_S = 60.0
 _STOP_S = 5.0
 
 _CONFIGURATION = """\
@@ -91,6 +91,19 @@ class SlurmCluster:
         jobs = (row.split() for row in rows.splitlines())
         return {number: Job(*words) for number, *words in jobs}
 
+    def wait_until_idle(self) -> None:
+        """Wait until all nodes are there and none has a job."""
+        deadline = time.monotonic() + _PATIENCE_S
+        command = ["sinfo", "--noheader", "--format=%T"]
+        while True:
+            answer = subprocess.run(
+                command, capture_output=True, text=True, env=dict(self.environment)
+            )
+            if set(answer.stdout.split()) == {"idle"}:
+                return
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.1)
+
 
 def missing_programs() -> list[str]:
     """What has to be installed before `slurm_cluster` works."""
@@ -118,7 +131,7 @@ def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
     with ExitStack() as running:
         for command in daemons:
             running.enter_context(_daemon(command, folder, environment))
-        _wait_until_idle(cluster)
+        cluster.wait_until_idle()
         yield cluster
         subprocess.run(["scancel", "--user=root"], env=environment, check=True)
 
@@ -185,16 +198,3 @@ def _daemon(command: Sequence[str], folder: Path, environment: Mapping[str, str]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _wait_until_idle(cluster: SlurmCluster) -> None:
-    deadline = time.monotonic() + _START_S
-    command = ["sinfo", "--noheader", "--format=%T"]
-    while True:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, env=dict(cluster.environment)
-        )
-        if set(answer.stdout.split()) == {"idle"}:
-            return
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)

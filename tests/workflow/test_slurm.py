@@ -157,7 +157,7 @@ def test_a_run_asks_for_gpus_and_machines(slurm, finished, tmp_path, machines, n
             run.wait()
     assert f"gpu:{machines}" in job.devices
     assert job.nodes == nodes
-    assert not slurm.running_jobs()
+    slurm.wait_until_idle()
 
 
 def test_no_rule_wants_all_cores_of_a_machine():

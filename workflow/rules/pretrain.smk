@@ -22,7 +22,12 @@ if SUBMITTED and RUN_PROCESSES > 1:
         f"srun --nodes={PRETRAIN.nodes} --ntasks-per-node={PRETRAIN.devices}"
         f" --cpus-per-task={PRETRAIN.workers + 1} "
     )
-    TASKS = {"mpi": "srun", "nodes": PRETRAIN.nodes, "tasks": RUN_PROCESSES}
+    TASKS = {
+        "mpi": "srun",
+        "nodes": PRETRAIN.nodes,
+        "tasks": RUN_PROCESSES,
+        "tasks_per_gpu": 1,
+    }
 
 
 def training_store_records():
