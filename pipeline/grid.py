@@ -3,14 +3,17 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 SENTINEL2_LATTICE_M = 60.0
 """Spacing of the lattice on which Sentinel-2's 10, 20 and 60 m pixels all nest."""
@@ -61,8 +64,10 @@ class PatchGrid:
         return self.left, bottom, self.left + self.width * self.resolution, self.top
 
     @property
-    def geobox(self) -> GeoBox:
+    def geobox(self) -> "GeoBox":
         """The same grid for odc-geo, rioxarray and friends."""
+        from odc.geo.geobox import GeoBox  # every step knows grids, and few need this one
+
         return GeoBox(self.shape, self.transform, self.crs)
 
     def coarsened(self, factor: int) -> "PatchGrid":

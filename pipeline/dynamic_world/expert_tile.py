@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 
 from pipeline.grid import PatchGrid
 from pipeline.legend import UNLABELLED, load_legend
@@ -60,6 +58,9 @@ def read_tile_grid(path: Path, pixels: int) -> PatchGrid:
         UnusableTile: Not a raster, not in a UTM zone, not north-up at 10 m, not so many pixels,
             or not one band of whole numbers.
     """
+    import rasterio  # late: Snakemake reads this module at every start
+    from rasterio.errors import RasterioError
+
     try:
         with rasterio.open(path) as file:
             epsg = file.crs.to_epsg() if file.crs else None
@@ -84,6 +85,9 @@ def read_codes(path: Path) -> NDArray[np.uint8]:
     Raises:
         UnusableTile: The file is cut short, or holds something that is no code.
     """
+    import rasterio  # late: Snakemake reads this module at every start
+    from rasterio.errors import RasterioError
+
     try:
         with rasterio.open(path) as file:
             codes = file.read(1)

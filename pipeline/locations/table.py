@@ -20,8 +20,6 @@ from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
 from pipeline.inputs import bring
 from pipeline.locations.location import Location
-from pipeline.locations.points import count_points
-from pipeline.locations.ssl4eo import count_ssl4eo
 from pipeline.settings import Settings
 
 ROWS_PER_GROUP = 4096
@@ -123,6 +121,10 @@ def location_count(settings: Settings) -> int:
         if options.count is None:
             raise PipelineError(f"locations.count must be given for the sampler {options.sampler}")
         return options.count
+    # Snakemake counts at every start; only those who have a table wait for what reads it
+    from pipeline.locations.points import count_points
+    from pipeline.locations.ssl4eo import count_ssl4eo
+
     path = table_path(settings)
     available = count_ssl4eo(path) if options.sampler == "ssl4eo" else count_points(path)
     if options.count is not None and options.count > available:

@@ -7,10 +7,7 @@ nothing but the folder.
 import argparse
 import json
 from pathlib import Path
-from typing import Any
-
-import zarr
-from zarr.storage import MemoryStore
+from typing import TYPE_CHECKING, Any
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
@@ -33,6 +30,9 @@ from pipeline.store.metadata import (
     json_bytes,
 )
 from pipeline.store.object_path import StorePath
+
+if TYPE_CHECKING:
+    import zarr
 
 
 def create_store(path: Path, settings: Settings, location_count: int) -> None:
@@ -166,6 +166,9 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
     """Every file of an empty store: metadata, and the chunks of the coordinates."""
+    import zarr  # late: Snakemake reads this module at every start
+    from zarr.storage import MemoryStore
+
     content: dict[str, Any] = {}
     store = MemoryStore(content)
     group = zarr.create_group(store, zarr_format=3, attributes=group_attributes(settings))
@@ -178,7 +181,7 @@ def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
 
 
 def _add_pixel_array(
-    group: zarr.Group, array: PixelArray, settings: Settings, location_count: int
+    group: "zarr.Group", array: PixelArray, settings: Settings, location_count: int
 ) -> None:
     season_shape = array.season_shape(settings.grid.pixels)
     group.create_array(
@@ -195,7 +198,7 @@ def _add_pixel_array(
     )
 
 
-def _add_coordinates(group: zarr.Group, patch_pixels: int) -> None:
+def _add_coordinates(group: "zarr.Group", patch_pixels: int) -> None:
     """Names along the band axes, metres along the pixel axes."""
     for array in PIXEL_ARRAYS:
         *_, rows, columns = array.dimensions

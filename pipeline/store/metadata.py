@@ -3,19 +3,20 @@
 import json
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from zarr.storage import MemoryStore
 
 from pipeline.settings_dataset import SEASONS
 from pipeline.store.layout import RECORDS_PER_CHUNK, RecordArray
 
+if TYPE_CHECKING:
+    import zarr
+
 ROOT_DOCUMENT = "zarr.json"
 
 
-def add_record_array(group: zarr.Group, array: RecordArray, count: int) -> None:
+def add_record_array(group: "zarr.Group", array: RecordArray, count: int) -> None:
     """Add an empty array of one value per sample, or per sample and season."""
     seasons = (SEASONS,) if array.seasonal else ()
     group.create_array(
@@ -29,13 +30,13 @@ def add_record_array(group: zarr.Group, array: RecordArray, count: int) -> None:
     )
 
 
-def add_band_names(group: zarr.Group, dimension: str, names: Sequence[str]) -> None:
+def add_band_names(group: "zarr.Group", dimension: str, names: Sequence[str]) -> None:
     """Add the coordinate of a band axis."""
     _add_coordinate(group, dimension, np.array(names, dtype=object), "string", {})
 
 
 def add_pixel_coordinates(
-    group: zarr.Group, rows: str, columns: str, count: int, pixel_size: float
+    group: "zarr.Group", rows: str, columns: str, count: int, pixel_size: float
 ) -> None:
     """Add the coordinates of the pixel axes: metres from the upper-left corner to the centres."""
     offsets = pixel_size * (np.arange(count) + 0.5)
@@ -55,6 +56,9 @@ def consolidated_documents(content: dict[str, Any], groups: Sequence[str] = ()) 
     Returns:
         By key, sorted; the same bytes for the same store.
     """
+    import zarr  # late: Snakemake reads this module at every start
+    from zarr.storage import MemoryStore
+
     with warnings.catch_warnings():
         # Consolidated metadata is not in the v3 specification yet; readers without it still work.
         warnings.simplefilter("ignore")
@@ -78,7 +82,7 @@ def _with_sorted_members(document: bytes) -> bytes:
 
 
 def _add_coordinate(
-    group: zarr.Group, name: str, values: np.ndarray[Any, Any], dtype: str, attributes: Any
+    group: "zarr.Group", name: str, values: np.ndarray[Any, Any], dtype: str, attributes: Any
 ) -> None:
     coordinate = group.create_array(
         name,

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore, from_url
-from zarr.storage import ObjectStore as ZarrObjectStore
 
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from zarr.storage import ObjectStore as ZarrObjectStore
 
 _PATIENCE = timedelta(seconds=60)
 """How long a request is tried again after errors of the server or of the connection."""
@@ -148,10 +150,12 @@ def store_path(text: str | Path) -> StorePath:
     return Path(text)
 
 
-def zarr_source(path: StorePath) -> Path | ZarrObjectStore[Any]:
+def zarr_source(path: StorePath) -> "Path | ZarrObjectStore[Any]":
     """What zarr and xarray open to read a store at a place."""
     if isinstance(path, Path):
         return path
+    from zarr.storage import ObjectStore as ZarrObjectStore  # late: Snakemake reads this module
+
     return ZarrObjectStore(connect(path.url), read_only=True)
 
 

@@ -15,12 +15,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.storage import MemoryStore
 
 from pipeline.atomic_file import atomic_file, write_atomically
 from pipeline.errors import PipelineError
@@ -36,6 +34,9 @@ from pipeline.store.metadata import (
 )
 from pipeline.store.shard_file import ShardFile
 from pipeline.store.tile_layout import TILE_LAYOUT, TILE_VALID, TileArray, TileGroup
+
+if TYPE_CHECKING:
+    import zarr
 
 TilePixels = Mapping[str, NDArray[Any]]
 """One tile: by name of the array, ([band,] y, x) of the array's dtype."""
@@ -255,6 +256,9 @@ def _refuse_other(path: Path, groups: Mapping[str, TileGroup], attributes: dict[
 
 def _documents(groups: Mapping[str, TileGroup], attributes: dict[str, Any]) -> dict[str, bytes]:
     """Every file of an empty store: metadata, and the chunks of the coordinates."""
+    import zarr  # late: Snakemake reads this module at every start
+    from zarr.storage import MemoryStore
+
     content: dict[str, Any] = {}
     own = attributes | {"groups": list(groups)}
     root = zarr.create_group(MemoryStore(content), zarr_format=3, attributes=own)
@@ -263,7 +267,7 @@ def _documents(groups: Mapping[str, TileGroup], attributes: dict[str, Any]) -> d
     return consolidated_documents(content, list(groups))
 
 
-def _add_group(root: zarr.Group, name: str, group: TileGroup, attributes: dict[str, Any]) -> None:
+def _add_group(root: "zarr.Group", name: str, group: TileGroup, attributes: dict[str, Any]) -> None:
     own = attributes | {
         "comment": _COMMENT,
         "coordinates": " ".join(array.name for array in (*group.records, TILE_VALID)),
@@ -285,7 +289,7 @@ def _bands(array: TileArray) -> list[dict[str, Any]]:
     return band_table([known[name] for name in array.band_names])
 
 
-def _add_tile_array(node: zarr.Group, array: TileArray, group: TileGroup) -> None:
+def _add_tile_array(node: "zarr.Group", array: TileArray, group: TileGroup) -> None:
     shape = array.tile_shape(group.size)
     node.create_array(
         array.name,
@@ -321,6 +325,8 @@ def _array_of(name: str, member: dict[str, Any]) -> TileArray:
 
 
 def _write_record(array_path: Path, values: Sequence[Any]) -> None:
+    import zarr  # late: Snakemake reads this module at every start
+
     array = zarr.open_array(array_path, mode="r+")
     array[...] = np.asarray(values, dtype=array.dtype)
     for chunk in (array_path / "c").rglob("*"):
