@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
+
+from pipeline.simulator.archive import ProceduralArchive
+from pipeline.simulator.server import SimulatedEarthEngine
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +74,16 @@ class Workflow:
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout + run.stderr
 
+    def copied_to(self, directory: Path, **changes: Any) -> "Workflow":
+        """The same build in another directory, ages of the files included.
+
+        Args:
+            directory: Of the copy.
+            changes: Sections of the configuration that take the place of those of this one.
+        """
+        shutil.copytree(self.directory, directory, dirs_exist_ok=True)
+        return Workflow(directory, self.configuration | changes)
+
     def digests(self, *patterns: str) -> dict[str, str]:
         """SHA-256 of each file of the dataset that holds data."""
         patterns = patterns or ("nol.zarr/**/*", "selection/*", "shards/*", "nol.index.parquet")
@@ -101,8 +116,53 @@ def workflow(tmp_path) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Workflow:
-    """A finished build that tests look at and leave as it is."""
-    workflow = Workflow(tmp_path_factory.mktemp("finished"))
-    workflow.build()
-    return workflow
+def built_once(tmp_path_factory):
+    """A function of a name, settings and targets: their finished build.
+
+    Whichever test process comes first builds it, the others wait and share it: so it is to be
+    looked at and never changed. Run Snakemake in a copy (`Workflow.copied_to`).
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def build(name: str, configuration: dict[str, Any], *targets: str) -> Workflow:
+        workflow = Workflow(shared / f"built_{name}", dict(configuration))
+        workflow.directory.mkdir(exist_ok=True)
+        built = shared / f"built_{name}.done"
+        with FileLock(shared / f"built_{name}.lock"):
+            if not built.exists():
+                workflow.build(*targets)
+                built.touch()
+        return workflow
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def finished(built_once) -> Workflow:
+    """A finished build, each step of which started a simulated Earth of its own."""
+    return built_once("finished", TINY)
+
+
+@pytest.fixture(scope="session")
+def simulated_earth():
+    """The address of a simulated Earth that is running already: steps need not start their own."""
+    with SimulatedEarthEngine(ProceduralArchive(seed=7)) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def half(built_once, simulated_earth) -> Workflow:
+    """A finished build of the first six locations: a shard that is full, and half of one.
+
+    Another process may have built it, whose simulated Earth is gone; a copy asks one of its own.
+    """
+    locations = TINY["locations"] | {"count": 6}
+    service = {"service": simulated_earth}
+    return built_once("half", TINY | {"locations": locations, "earthengine": service})
+
+
+@pytest.fixture
+def copy(finished, simulated_earth, tmp_path) -> Workflow:
+    """A copy of the finished build, for tests that change it."""
+    return finished.copied_to(tmp_path / "copy", earthengine={"service": simulated_earth})

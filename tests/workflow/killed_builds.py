@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -68,9 +67,8 @@ def _digest(sample: xr.Dataset) -> str:
 
 def copy_of(built: Workflow, directory: Path, locations: int) -> Workflow:
     """The same build in another directory, ages of the files included, asked for more locations."""
-    shutil.copytree(built.directory, directory, dirs_exist_ok=True)
     places = built.configuration["locations"] | {"count": locations}
-    return Workflow(directory, built.configuration | {"locations": places})
+    return built.copied_to(directory, locations=places)
 
 
 def start(

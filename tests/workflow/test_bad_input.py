@@ -205,7 +205,10 @@ def small_disk(tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_and_the_same_command_with_more_room(workflow, small_disk, finished):
+def test_a_full_disk_and_the_same_command_with_more_room(
+    workflow, small_disk, finished, simulated_earth
+):
+    workflow.configuration["earthengine"] = {"service": simulated_earth}
     workflow.configuration["results"] = str(small_disk(1400))
     run = workflow.run("build_nol")
     assert run.returncode == 1

@@ -9,7 +9,7 @@ from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.faults import FaultPlan, FaultRule
 from pipeline.simulator.journal import WORK
 from pipeline.simulator.server import SimulatedEarthEngine
-from tests.workflow.conftest import error_lines
+from tests.workflow.conftest import TINY, error_lines
 
 TEN_FAULTS = (
     "throttled",
@@ -33,10 +33,9 @@ def server():
 
 
 @pytest.fixture
-def served(workflow, server):
-    """A workflow that asks that server, a few places at a time."""
-    workflow.configuration |= {"earthengine": {"service": server.url, "selection_batch": 2}}
-    return workflow
+def asking(server):
+    """Settings of a workflow that asks that server, a few places at a time."""
+    return {"service": server.url, "selection_batch": 2}
 
 
 def answered(server, kind):
@@ -44,26 +43,29 @@ def answered(server, kind):
     return sum(record.kind == kind and record.fault is None for record in server.journal)
 
 
-def test_a_quarter_of_the_calls_failing_in_ten_ways_changes_no_byte(served, server, finished):
+def test_a_quarter_of_the_calls_failing_in_ten_ways_changes_no_byte(
+    workflow, asking, server, finished
+):
     requests = frozenset({"compute", "pixels"})
     server.faults = FaultPlan(
         FaultRule(kind, positions=frozenset(range(4 * turn, 10_000, 40)), requests=requests)
         for turn, kind in enumerate(TEN_FAULTS)
     )
-    served.build()
-    assert served.digests() == finished.digests()
+    workflow.configuration["earthengine"] = asking
+    workflow.build()
+    assert workflow.digests() == finished.digests()
     met = Counter(record.fault for record in server.journal if record.kind in WORK)
     assert met.keys() == {None, *TEN_FAULTS}
     assert 0.24 < 1 - met[None] / met.total() < 0.27
 
 
-def test_what_throttling_and_time_outs_left_open_is_asked_for_again(served, server, finished):
+def test_what_throttling_and_time_outs_left_open_is_asked_for_again(
+    half, asking, server, finished, tmp_path
+):
     """A shard that is there, one that grows, one that is new: none is lost, none is half there."""
-    every = served.configuration["locations"]
-    served.configuration["locations"] = every | {"count": 6}
-    served.build()
-    served.configuration["locations"] = every
-    served.configuration["earthengine"]["attempts"] = 1
+    growing = half.copied_to(
+        tmp_path / "growing", locations=TINY["locations"], earthengine=asking | {"attempts": 1}
+    )
     for fault, requests, first, reason in [
         ("throttled", "compute", 0, "quota"),
         ("throttled", "pixels", 0, "quota"),
@@ -72,19 +74,23 @@ def test_what_throttling_and_time_outs_left_open_is_asked_for_again(served, serv
         positions = frozenset(range(first, 10_000))
         rule = FaultRule(fault, positions=positions, requests=frozenset({requests}))
         server.faults = FaultPlan([rule])
-        run = served.run("build_nol", cores=1)
+        run = growing.run("build_nol", cores=1)
         assert run.returncode == 1
         lines = error_lines(run)
         assert lines and "Traceback" not in run.stdout + run.stderr
         assert all(f"({reason}" in line and "run the same command" in line for line in lines)
-        assert nothing_half_written(served)
+        assert nothing_half_written(growing)
 
     server.faults = FaultPlan()
-    served.build(cores=1)
-    assert served.digests() == finished.digests()
-    selected = pd.read_parquet(served.folder / "selection")["status"].eq("selected").sum()
-    assert answered(server, "pixels") <= selected
-    assert answered(server, "compute") == 5
+    growing.build(cores=1)
+    assert growing.digests() == finished.digests()
+    assert answered(server, "pixels") <= selected(growing) - selected(half)
+    assert answered(server, "compute") == 2  # two more places of the second shard, two of the third
+
+
+def selected(workflow):
+    """Seasons of locations for which there are scenes."""
+    return pd.read_parquet(workflow.folder / "selection")["status"].eq("selected").sum()
 
 
 def nothing_half_written(workflow):

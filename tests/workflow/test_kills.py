@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.server import SimulatedEarthEngine
-from tests.workflow.conftest import TINY, Workflow
+from tests.workflow.conftest import TINY
 from tests.workflow.killed_builds import (
     Reader,
     copy_of,
@@ -32,19 +32,12 @@ def server():
         yield running
 
 
-@pytest.fixture(scope="module")
-def small(server, tmp_path_factory):
-    """A finished build of six locations, in a shard and a half."""
-    configuration = TINY | {"earthengine": {"service": server.url, "slots": 4}}
-    configuration["locations"] = TINY["locations"] | {"count": 6}
-    workflow = Workflow(tmp_path_factory.mktemp("small"), configuration)
-    workflow.build()
-    return workflow
-
-
 @pytest.fixture
-def growing(small, tmp_path):
-    return copy_of(small, tmp_path / "growing", LOCATIONS)
+def growing(half, server, tmp_path):
+    """A build of six locations that is asked for ten, a few requests at a time."""
+    workflow = copy_of(half, tmp_path / "growing", LOCATIONS)
+    workflow.configuration["earthengine"] = {"service": server.url, "slots": 4}
+    return workflow
 
 
 def assert_nothing_was_lost(workflow, reader, finished):

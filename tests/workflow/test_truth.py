@@ -6,10 +6,10 @@ import xarray as xr
 from pipeline.store.reader import open_store
 
 
-def test_truth_lies_beside_the_noisy_labels(finished):
-    assert "noisy labels are true" in finished.build("truth")
-    noisy = xr.open_zarr(finished.store, mask_and_scale=False)
-    true = open_store(finished.folder / "truth.zarr")
+def test_truth_lies_beside_the_noisy_labels(copy):
+    assert "noisy labels are true" in copy.build("truth")
+    noisy = xr.open_zarr(copy.store, mask_and_scale=False)
+    true = open_store(copy.folder / "truth.zarr")
     assert true["label"].shape == noisy["label"].shape
     valid = noisy["valid"].values
     assert (true["label"].values[~valid] == 255).all()
