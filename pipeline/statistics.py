@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
@@ -23,6 +22,7 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.settings_dataset import SEASONS
 from pipeline.store.create import read_attributes, replace_attributes
+from pipeline.store.groups import read_records
 from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS
 from pipeline.store.shard_reader import open_chunks
 from pipeline.store.shards import read_store_shape
@@ -194,8 +194,7 @@ def pixels_with_data(array: str, values: NDArray[Any], nodata: int) -> NDArray[n
 
 def _valid_samples(store: Path) -> dict[int, str]:
     """The split of each valid sample."""
-    valid = np.asarray(zarr.open_array(store / "valid", mode="r")[...])
-    split = np.asarray(zarr.open_array(store / "split", mode="r")[...])
+    valid, split = (read_records(store, name) for name in ("valid", "split"))
     return {int(sample): str(split[sample]) for sample in np.flatnonzero(valid)}
 
 

@@ -20,6 +20,8 @@ from pipeline.store.object_path import store_path
 SHARD_MB = 500
 """Default size of a tar shard: large enough to read in one go, small enough to move."""
 
+_SHARD_MB_MAX = 1_000_000
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of ``python -m pipeline.export``."""
@@ -83,13 +85,11 @@ def _geotiff(options: argparse.Namespace) -> None:
 
 
 def _webdataset(options: argparse.Namespace) -> None:
-    shards = export_webdataset(
-        options.store,
-        options.output,
-        _choice(options),
-        int(options.shard_mb * 1e6),
-        options.workers,
-    )
+    if not options.shard_mb >= 1 or options.shard_mb > _SHARD_MB_MAX:
+        raise PipelineError(f"--shard-mb {options.shard_mb:g}: give 1 to {_SHARD_MB_MAX}")
+    shard_bytes = int(options.shard_mb * 1e6)
+    choice = _choice(options)
+    shards = export_webdataset(options.store, options.output, choice, shard_bytes, options.workers)
     count = sum(len(shard.samples) for shard in shards)
     origin = _origin(open_groups(options.store))
     print(f"{origin}{count:,} samples in {len(shards):,} shards in {options.output}")

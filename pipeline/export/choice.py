@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,8 @@ def choose(groups: Sequence[StoreGroup], choice: Choice) -> list[ChosenSample]:
     """The complete samples that a choice names, in the order of the store.
 
     Raises:
-        PipelineError: An id, a split or a box is not there or holds nothing.
+        PipelineError: An id, a split or a box is not there or holds nothing, or a sample has no
+            name of its own.
     """
     _require_ids(groups, choice.ids)
     _require_split(groups, choice.split)
@@ -71,6 +73,7 @@ def choose(groups: Sequence[StoreGroup], choice: Choice) -> list[ChosenSample]:
             f"none of the {count:,} complete samples of {groups[0].store} fits the choice; "
             "widen the box, or leave out --split"
         )
+    _require_names(groups, chosen)
     return chosen
 
 
@@ -111,6 +114,17 @@ def _require_ids(groups: Sequence[StoreGroup], ids: Sequence[str]) -> None:
             raise PipelineError(
                 f"there is no sample {name!r} in {groups[0].store}; "
                 f"nearest ids: {', '.join(near) or 'none, the store is empty'}"
+            )
+
+
+def _require_names(groups: Sequence[StoreGroup], chosen: Sequence[ChosenSample]) -> None:
+    """Files are named after ids; two of one name would overwrite each other."""
+    counts = Counter((sample.group, sample.id) for sample in chosen)
+    for (_, name), count in counts.items():
+        if not name or count > 1:
+            raise PipelineError(
+                f"{count} samples of {groups[0].store} have the id {name!r}, so their files would "
+                "overwrite each other; run `python -m pipeline.verify` on the store"
             )
 
 

@@ -15,7 +15,7 @@ from pipeline.export.choice import ChosenSample
 from pipeline.export.class_style import write_class_style
 from pipeline.export.cog import Raster, decoded, write_cog
 from pipeline.export.file_names import file_stem
-from pipeline.export.output_folder import claim_folder
+from pipeline.export.output_folder import claimed_folder
 from pipeline.export.parallel import map_with_progress
 from pipeline.export.store_group import S2_CUBE, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
@@ -66,8 +66,8 @@ def export_geotiffs(
     Raises:
         PipelineError: The folder holds another export, or a file of the store is damaged.
     """
-    claim_folder(export.output, groups[0], {"export": "geotiff", "s2": export.s2})
-    return sum(map_with_progress(partial(_SampleWriter, export), chosen, workers, "GeoTIFF"))
+    with claimed_folder(export.output, groups[0], {"export": "geotiff", "s2": export.s2}):
+        return sum(map_with_progress(partial(_SampleWriter, export), chosen, workers, "GeoTIFF"))
 
 
 def export_sample(export: GeotiffExport, group: StoreGroup, chosen: ChosenSample) -> int:

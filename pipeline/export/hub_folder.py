@@ -9,11 +9,20 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from rich.console import Console
+from rich.progress import track
+
 from pipeline.errors import PipelineError
 from pipeline.export.hub_limits import HubFile, files_below, hub_file
-from pipeline.store.create import read_attributes
+from pipeline.export.output_folder import sole_writer
 
 CARD = "README.md"
+
+_INDEX = "index.parquet"
+_BESIDE = (_INDEX, "statistics.json", "tiles.csv")
+"""Ends of the names of what lies beside a store and goes with it; its index is written last."""
+
+_METADATA = "metadata"
 
 
 def dataset_files(results: Path, stores: Sequence[str]) -> list[HubFile]:
@@ -21,7 +30,7 @@ def dataset_files(results: Path, stores: Sequence[str]) -> list[HubFile]:
 
     Args:
         results: Folder of a dataset, such as ``results/demo``.
-        stores: Names such as "nol"; none means all that are there.
+        stores: Names such as "nol"; none means all that are finished.
 
     Raises:
         PipelineError: A store or the card is not there.
@@ -40,7 +49,8 @@ def dataset_files(results: Path, stores: Sequence[str]) -> list[HubFile]:
 def place_files(files: Sequence[HubFile], output: Path) -> None:
     """Make the folder: links to the files, or copies where the file system has no hard links.
 
-    Files that are there and no longer belong are removed; so the same command goes on and repairs.
+    Files of an earlier call that no longer belong are removed; so the same command goes on and
+    repairs. Hidden files stay, such as those of git.
 
     Raises:
         PipelineError: The folder is the source itself, or holds something else.
@@ -48,41 +58,52 @@ def place_files(files: Sequence[HubFile], output: Path) -> None:
     wanted = {output / file.path for file in files}
     if any(file.source.resolve() == (output / file.path).resolve() for file in files):
         raise PipelineError(f"{output} is the dataset itself; choose another folder for --output")
-    if output.exists() and any(output.iterdir()) and not (output / CARD).exists():
-        raise PipelineError(
-            f"{output} holds something else (no {CARD}); choose another folder for --output"
-        )
-    for file in files:
-        _place(file.source, output / file.path)
-    for leftover in sorted(output.rglob("*")):
-        if leftover.is_file() and leftover not in wanted:
-            leftover.unlink()
+    _refuse_other_content(output)
+    with sole_writer(output):
+        for file in track(files, "linking files", console=Console(stderr=True)):
+            _place(file.source, output / file.path)
+        for leftover in files_below(output, PurePosixPath()):
+            if leftover.source not in wanted:
+                leftover.source.unlink()
+
+
+def _refuse_other_content(output: Path) -> None:
+    """Whatever no call of ours can have placed belongs to somebody else."""
+    for entry in sorted(output.iterdir()) if output.is_dir() else []:
+        ours = entry.name in (CARD, _METADATA) or entry.suffix == ".zarr"
+        if not (ours or entry.name.startswith(".") or entry.name.endswith(_BESIDE)):
+            raise PipelineError(
+                f"{output} holds something else ({entry.name}); choose another folder for --output"
+            )
 
 
 def _store_files(results: Path, name: str) -> list[HubFile]:
-    store = results / f"{name}.zarr"
-    if read_attributes(store) is None:
+    finished = _stores_in(results)
+    if name not in finished:
         raise PipelineError(
-            f"there is no store {store}; {results} has {', '.join(_stores_in(results)) or 'none'}"
+            f"there is no finished store {name}.zarr with its {name}.{_INDEX} in {results}, which "
+            f"has {', '.join(finished) or 'none'}; run `snakemake describe` first"
         )
+    store = results / f"{name}.zarr"
     files = files_below(store, PurePosixPath(store.name))
-    for suffix in ("index.parquet", "statistics.json", "tiles.csv"):
+    for suffix in _BESIDE:
         beside = results / f"{name}.{suffix}"
         if beside.is_file():
             files.append(hub_file(beside, PurePosixPath(beside.name)))
-    metadata = results / "metadata" / name
+    metadata = results / _METADATA / name
     if metadata.is_dir():
-        files += files_below(metadata, PurePosixPath("metadata", name))
+        files += files_below(metadata, PurePosixPath(_METADATA, name))
     return files
 
 
 def _stores_in(results: Path) -> list[str]:
-    return sorted(path.stem for path in results.glob("*.zarr") if read_attributes(path))
+    stems = sorted(path.stem for path in results.glob("*.zarr"))
+    return [stem for stem in stems if (results / f"{stem}.{_INDEX}").is_file()]
 
 
 def _place(source: Path, target: Path) -> None:
     if target.exists():
-        if target.samefile(source):
+        if target.samefile(source) or _is_copy(source, target):
             return
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,3 +113,9 @@ def _place(source: Path, target: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
         shutil.copy2(source, target)
+
+
+def _is_copy(source: Path, target: Path) -> bool:
+    """Whether it is a whole copy: only at its end does one get the time of its source."""
+    one, other = source.stat(), target.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)

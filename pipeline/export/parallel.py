@@ -1,6 +1,7 @@
 """Work on the samples of a store in several processes, with a bar for the person who waits."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
@@ -43,10 +44,17 @@ def map_with_progress(
     processes = min(workers, len(items))
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(prepare,)) as pool:
         waiting = [pool.submit(_carry_out, item) for item in items]
-        yield from shown(done.result() for done in as_completed(waiting))
+        try:
+            yield from shown(done.result() for done in as_completed(waiting))
+        except BaseException:
+            # Whether one failed or somebody pressed Ctrl-C: what has not begun, need not.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:
+    # Ctrl-C reaches all processes of a terminal; the one that started the others ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _work  # noqa: PLW0603  (the only place that outlives a task in a pool)
     _work = prepare()
 

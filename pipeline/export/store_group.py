@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 from pipeline.label_classes import LabelClass, label_classes
 from pipeline.sensors import cube_bands
-from pipeline.store.create import read_attributes
+from pipeline.store.groups import group_names, require_arrays, store_attributes
 from pipeline.store.interpolation import interpolate
 from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store
@@ -29,6 +29,7 @@ LABELS = "label"
 
 _PIXEL_M = 10.0
 _RECORD_DIMENSIONS = {"sample", "time"}
+_PLACES = ("left", "top", "x_step", "y_step")
 
 
 class StoreGroup:
@@ -59,6 +60,8 @@ class StoreGroup:
                 f"{self._path} has no ids of samples, so nothing can be taken from it by name; "
                 "choose a store of samples such as nol.zarr"
             )
+        identifying = ("id", "valid", "epsg", *_PLACES)
+        require_arrays(self._path, [name for name in identifying if name in self.dataset])
         self.seasons = int(self.dataset.sizes.get("time", 1))
         self._readers: dict[str, ShardedArray | ZarrArray] = {}
 
@@ -213,8 +216,8 @@ class StoreGroup:
 
     @cached_property
     def _places(self) -> dict[str, NDArray[np.float64]]:
-        names = ("left", "top", "x_step", "y_step")
-        return {n: self.dataset[n].to_numpy() for n in names if n in self.dataset.variables}
+        held = [name for name in _PLACES if name in self.dataset.variables]
+        return {name: self.dataset[name].to_numpy() for name in held}
 
     def _reader(self, array: str) -> ShardedArray | ZarrArray:
         if array not in self._readers:
@@ -232,9 +235,7 @@ def open_groups(store: StorePath) -> list[StoreGroup]:
     Raises:
         PipelineError: There is no store of ours at the path.
     """
-    attributes = read_attributes(store)
-    names = (attributes or {}).get("groups", [""])
-    return [StoreGroup(store, str(name)) for name in names]
+    return [StoreGroup(store, name) for name in group_names(store, store_attributes(store))]
 
 
 def _plain(value: Any) -> Any:

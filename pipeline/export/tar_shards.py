@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pipeline.atomic_file import atomic_file, write_atomically
 from pipeline.errors import PipelineError
 from pipeline.export.choice import Choice, ChosenSample, choose
-from pipeline.export.file_names import tar_key
-from pipeline.export.output_folder import claim_folder
+from pipeline.export.file_names import file_stem, tar_key
+from pipeline.export.output_folder import claimed_folder
 from pipeline.export.parallel import map_with_progress
 from pipeline.export.store_group import LABELS, StoreGroup, open_groups
 from pipeline.legend import UNLABELLED
@@ -74,12 +74,13 @@ def export_webdataset(
     groups = open_groups(store)
     shards = plan_shards(groups, choose(groups, choice), shard_bytes)
     form = {"export": "webdataset", "shard_bytes": shard_bytes, "choice": choice.to_dict()}
-    claim_folder(output, groups[0], form)
-    for foreign in set(output.glob("*/*.tar")) - {output / shard.name for shard in shards}:
-        foreign.unlink()
-    for _ in map_with_progress(partial(_ShardWriter, store, output), shards, workers, "WebDataset"):
-        pass
-    _write_lists(output, shards)
+    prepare = partial(_ShardWriter, store, output)
+    with claimed_folder(output, groups[0], form):
+        for foreign in set(output.glob("*/*.tar")) - {output / shard.name for shard in shards}:
+            foreign.unlink()
+        for _ in map_with_progress(prepare, shards, workers, "WebDataset"):
+            pass
+        _write_lists(output, shards)
     return shards
 
 
@@ -92,7 +93,7 @@ def plan_shards(
     splits: dict[str, list[tuple[ChosenSample, int]]] = {}
     for sample in chosen:
         group = by_name[sample.group]
-        split = group.splits[sample.sample] or "all"
+        split = file_stem(group.splits[sample.sample] or "all")
         described = _member_size(len(_description(group, sample)))
         splits.setdefault(split, []).append((sample, pixels[sample.group] + described))
     return [

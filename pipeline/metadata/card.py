@@ -172,11 +172,11 @@ def _reading(store: DescribedStore) -> str:
 
 
 def _first_valid(store: DescribedStore) -> int:
-    valid = [("valid", "==", True)]
+    valid = [("valid", "==", True), ("group", "==", store.facts.groups[0].name)]
     table = pq.read_table(store.index, columns=["sample"], filters=valid)
     if not len(table):
         raise PipelineError(
-            f"{store.facts.path} holds no valid sample; there is nothing to publish"
+            f"{store.facts.path} holds no valid sample to show; there is nothing to publish"
         )
     return int(table["sample"][0].as_py())
 

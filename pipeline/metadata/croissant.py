@@ -88,9 +88,7 @@ def croissant_document(
         "description": describe(store, coverage),
         "keywords": keywords(store),
         "version": str(store.attributes["version"]),
-        "datePublished": dt.datetime.fromtimestamp(index.stat().st_mtime, dt.UTC)
-        .date()
-        .isoformat(),
+        "datePublished": _day_of(index),
         "creator": {"@type": "sc:Organization", "name": "NoLDO"},
         "license": list(dict.fromkeys(source.licence_url for source in sources)),
         "citeAs": "\n\n".join(bibtex_entries(sources)),

@@ -18,6 +18,7 @@ from pipeline.grid import PatchGrid
 from pipeline.metadata.sources import sources_of
 from pipeline.metadata.store_facts import GroupFacts, StoreFacts, read_store_facts
 from pipeline.sensors import cube_bands
+from pipeline.store.groups import read_records, require_arrays
 from pipeline.store.layout import NO_TIME
 
 _PLACE = ("lon", "lat", "epsg", "left", "top", "x_step", "y_step")
@@ -44,6 +45,7 @@ def sample_provenance(store: Path, sample: str, group: str | None = None) -> dic
     """
     facts = read_store_facts(store)
     node, number = _find(facts, sample, group)
+    require_arrays(facts.path / node.name, [array.name for array in node.records])
     records = {array.name: _record(facts, node, array.name, number) for array in node.records}
     attributes = facts.attributes
     return {
@@ -158,8 +160,7 @@ def _find(facts: StoreFacts, sample: str, group: str | None) -> tuple[GroupFacts
         )
     found = []
     for node in groups:
-        ids = zarr.open_array(facts.path / node.name / "id", mode="r")[...]
-        matches = np.flatnonzero(np.asarray(ids == sample)).tolist()
+        matches = np.flatnonzero(read_records(facts.path / node.name, "id") == sample).tolist()
         if not matches and sample.isdecimal() and int(sample) < node.count:
             matches = [int(sample)]
         found += [(node, number) for number in matches]

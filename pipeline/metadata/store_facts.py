@@ -4,15 +4,14 @@ Everything that is written for other tools (Croissant, STAC, the card, the page 
 from these facts, so that it cannot say anything that the store does not.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PipelineError
-from pipeline.store.create import read_attributes
-from pipeline.store.metadata import ROOT_DOCUMENT
+from pipeline.store.groups import group_members, group_names, store_attributes
+
+_NEEDED = ("title", "source", "simulated", "dataset_hash", "code_version", "version", "layout")
 
 
 @dataclass(frozen=True)
@@ -151,25 +150,19 @@ def read_store_facts(path: Path) -> StoreFacts:
     Raises:
         PipelineError: There is no store at the path, or it is not one of ours.
     """
-    attributes = read_attributes(path)
-    if attributes is None:
-        raise PipelineError(f"there is no Zarr store at {path}; build it first")
-    if not str(attributes.get("layout", "")).startswith("noldo-"):
-        raise PipelineError(f"{path} is a Zarr group but not a store of ours (no `layout` noldo-*)")
-    members = json.loads((path / ROOT_DOCUMENT).read_bytes())["consolidated_metadata"]["metadata"]
-    names = attributes.get("groups") or [""]
-    groups = tuple(_group(name, members, attributes) for name in names)
+    attributes = store_attributes(path, _NEEDED)
+    groups = tuple(_group(path, name) for name in group_names(path, attributes))
     return StoreFacts(path, attributes, groups)
 
 
-def _group(name: str, members: dict[str, Any], attributes: dict[str, Any]) -> GroupFacts:
-    prefix = f"{name}/" if name else ""
+def _group(path: Path, name: str) -> GroupFacts:
+    attributes, members = group_members(path / name)
     arrays = {
-        key.removeprefix(prefix): _array(key.removeprefix(prefix), member)
+        key: _array(key, member)
         for key, member in sorted(members.items())
-        if key.startswith(prefix) and member["node_type"] == "array"
+        if member["node_type"] == "array"
     }
-    return GroupFacts(name, members[name]["attributes"] if name else attributes, arrays)
+    return GroupFacts(name, attributes, arrays)
 
 
 def _array(name: str, member: dict[str, Any]) -> ArrayFacts:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import mlcroissant  # type: ignore[import-untyped]
+import mlcroissant
 from pystac import STACObjectType
 from pystac.errors import STACValidationError
 from pystac.validation.stac_validator import GetSchemaError, JsonSchemaSTACValidator

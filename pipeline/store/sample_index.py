@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from pipeline.atomic_file import atomic_file
-from pipeline.errors import PipelineError, run_step
+from pipeline.errors import run_step
 from pipeline.grid import PatchGrid, crs_transformer
-from pipeline.store.create import read_attributes
+from pipeline.store.groups import group_names, require_arrays, store_attributes
 from pipeline.store.layout import NO_TIME
 
 _UTC_MILLISECONDS = pa.timestamp("ms", tz="UTC")
@@ -134,13 +134,11 @@ def index_store(
         The number of rows.
 
     Raises:
-        PipelineError: There is no store of ours at the path.
+        PipelineError: There is no store of ours at the path, or it lacks an array.
     """
-    attributes = read_attributes(store)
-    if attributes is None or "dataset_hash" not in attributes:
-        raise PipelineError(f"there is no store of ours at {store}; build it first")
+    attributes = store_attributes(store, ("dataset_hash", "code_version"))
     known = known or {}
-    names = attributes.get("groups") or [""]
+    names = group_names(store, attributes)
     groups = [_Group(store, name, attributes, known.get(name, {})) for name in names]
     extras: dict[str, pa.DataType] = {}
     for group in groups:
@@ -192,6 +190,7 @@ class _Group:
             for key, array in arrays.items()
             if array.metadata.dimension_names[0] == "sample" and array.shards is None
         }
+        require_arrays(store / name, self._arrays)
         self._name = name
         self._attributes = attributes
         self._known = known

@@ -35,7 +35,7 @@ def print_verification(console: Console, result: Verification) -> None:
         season = "" if finding.season is None else f" season {finding.season}"
         where = f"{finding.array} {finding.sample_id}{season}".strip()
         line = f"{finding.check}: {where}: {finding.message} ({finding.value}; {finding.limit})"
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if len(result.findings) > _SHOWN:
         console.print(f"and {len(result.findings) - _SHOWN} more findings")
 

@@ -8,7 +8,7 @@ them later.
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +149,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _finding(key: str, value: str, limit: str, message: str) -> Finding:
     return Finding(CHECK, key.split("/c/")[0], "", None, value, limit, f"{key}: {message}")
-
-
-def split_by_shard(
-    expected: Mapping[str, StoredFile], shard_keys: Iterable[str]
-) -> dict[str, StoredFile]:
-    """Those of the expected files that belong to one shard."""
-    return {key: expected[key] for key in shard_keys if key in expected}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """What counts as wrong: the limits of ``limits.csv``, each with its reason."""
 
 import csv
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -53,8 +53,3 @@ def load_limits() -> Limits:
     """
     table = files("pipeline.verify").joinpath("limits.csv").read_text(encoding="utf-8")
     return Limits(**{row["name"]: float(row["value"]) for row in csv.DictReader(table.split("\n"))})
-
-
-def limit_names() -> list[str]:
-    """Names of all limits."""
-    return [field.name for field in fields(Limits)]

@@ -1,6 +1,5 @@
 """A store of any of our layouts, seen as groups of samples with scenes: what the checks look at."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.legend import load_legend
-from pipeline.store.create import read_attributes
-from pipeline.store.metadata import ROOT_DOCUMENT
+from pipeline.store.groups import group_members, group_names, read_records, store_attributes
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
 
 _LEGENDS = ("dynamic_world", "osm_landuse")
@@ -112,8 +109,8 @@ class StoredGroup:
         return f"{self.name}/{array}" if self.name else array
 
     def record(self, name: str) -> NDArray[Any]:
-        """One array of records, as stored."""
-        return np.asarray(zarr.open_array(self.path / name, mode="r")[...])
+        """One array of records, as stored; raises as `read_records` does."""
+        return read_records(self.path, name)
 
 
 @dataclass(frozen=True)
@@ -163,11 +160,8 @@ def open_groups(store: Path) -> tuple[StoredGroup, ...]:
     Raises:
         PipelineError: There is no store of ours.
     """
-    attributes = read_attributes(store)
-    if attributes is None or not str(attributes.get("layout", "")).startswith("noldo-"):
-        raise PipelineError(f"there is no store of ours at {store}; build or import it first")
-    names = attributes.get("groups", [""])
-    return tuple(_open_group(store, str(name)) for name in names)
+    names = group_names(store, store_attributes(store))
+    return tuple(_open_group(store, name) for name in names)
 
 
 class SampleReader:
@@ -209,11 +203,7 @@ class SampleReader:
 
 def _open_group(store: Path, name: str) -> StoredGroup:
     path = store / name if name else store
-    try:
-        document = json.loads((path / ROOT_DOCUMENT).read_bytes())
-        members = document["consolidated_metadata"]["metadata"]
-    except (OSError, ValueError, KeyError):
-        raise PipelineError(f"{path} has no readable metadata; build the store again") from None
+    attributes, members = group_members(path)
     pixels = {
         key: member
         for key, member in members.items()
@@ -221,7 +211,7 @@ def _open_group(store: Path, name: str) -> StoredGroup:
     }
     if not pixels:
         raise PipelineError(f"{path} holds no array of pixels; build the store again")
-    order = document["attributes"].get("pixel_arrays", sorted(pixels, key=_sort_key))
+    order = attributes.get("pixel_arrays", sorted(pixels, key=_sort_key))
     records = tuple(
         key
         for key, member in members.items()
@@ -229,7 +219,7 @@ def _open_group(store: Path, name: str) -> StoredGroup:
         if key not in pixels
     )
     arrays = tuple(_stored_array(path, key, pixels[key]) for key in order)
-    return StoredGroup(store, name, document["attributes"], arrays, records)
+    return StoredGroup(store, name, attributes, arrays, records)
 
 
 def _sort_key(name: str) -> tuple[bool, str]:
@@ -252,15 +242,11 @@ def _stored_array(path: Path, name: str, member: dict[str, Any]) -> StoredArray:
         shape=tuple(member["shape"]),
         shard_size=member["chunk_grid"]["configuration"]["chunk_shape"][0],
         seasonal="time" in dimensions,
-        bands=_texts(path / bands[0]) if bands else (),
+        bands=tuple(map(str, read_records(path, bands[0]))) if bands else (),
         ids=tuple(attributes.get("flag_values", ())),
         legend=_legend(attributes),
         dimensions=tuple(dimensions),
     )
-
-
-def _texts(path: Path) -> tuple[str, ...]:
-    return tuple(str(value) for value in np.asarray(zarr.open_array(path, mode="r")[...]))
 
 
 def _legend(attributes: Mapping[str, Any]) -> str:

@@ -26,7 +26,8 @@ def results(nol, tiles, tmp_path) -> Path:
     shutil.copytree(nol, folder / "nol.zarr")
     shutil.copytree(tiles, folder / "dw.zarr")
     (folder / "README.md").write_text("# a card\n")
-    (folder / "nol.index.parquet").write_bytes(b"index")
+    for name in ("nol", "dw"):
+        (folder / f"{name}.index.parquet").write_bytes(b"index")
     (folder / "metadata" / "nol").mkdir(parents=True)
     (folder / "metadata" / "nol" / "croissant.json").write_text("{}")
     (folder / "nol.zarr" / ".half.partial").write_bytes(b"half")
@@ -61,7 +62,7 @@ def test_a_dry_run_lists_and_makes_nothing(results, tmp_path, capsys):
     assert not (tmp_path / "hub").exists()
     lines = capsys.readouterr().out.splitlines()
     files = [path for path in (results / "dw.zarr").rglob("*") if path.is_file()]
-    assert [line.split()[:2] for line in lines if line.startswith("dw")] == [
+    assert [line.split()[:2] for line in lines if line.startswith("dw.zarr")] == [
         ["dw.zarr/", str(len(files))]
     ]
 
@@ -73,11 +74,27 @@ def test_the_same_command_repairs_and_forgets(results, tmp_path):
     place_files(dataset_files(results, ["nol"]), output)
     assert (output / "nol.zarr" / "zarr.json").exists()
     assert not (output / "dw.zarr" / "zarr.json").exists()
+    assert not (output / "dw.index.parquet").exists()
+
+
+def test_what_others_have_in_the_folder_stays(results, tmp_path):
+    output = tmp_path / "clone"
+    (output / ".git").mkdir(parents=True)
+    (output / ".git" / "config").write_text("mine")
+    files = dataset_files(results, ["nol"])
+    place_files(files, output)
+    assert (output / ".git" / "config").read_text() == "mine"
+    (output / "thesis.tex").write_text("mine")
+    with pytest.raises(PipelineError, match=r"holds something else \(thesis.tex\)"):
+        place_files(files, output)
+    assert (output / "thesis.tex").read_text() == "mine"
 
 
 def test_what_is_missing_or_in_the_way_is_told(results, tmp_path):
-    with pytest.raises(PipelineError, match=r"no store .*osm.zarr; .* has dw, nol"):
+    with pytest.raises(PipelineError, match=r"no finished store osm.zarr .* has dw, nol"):
         dataset_files(results, ["osm"])
+    with pytest.raises(PipelineError, match="no finished store"):
+        dataset_files(results, ["../results/nol"])
     files = dataset_files(results, ["nol"])
     with pytest.raises(PipelineError, match="is the dataset itself"):
         place_files(files, results)

@@ -172,7 +172,7 @@ def test_the_command_and_its_one_line_errors(osm, tmp_path, capsys):
     ]
     main([str(word) for word in [*words, "--store", osm.store]])
     assert "3 STAC items, 3 of them and the collection validated" in capsys.readouterr().out
-    with pytest.raises(PipelineError, match="no Zarr store at"):
+    with pytest.raises(PipelineError, match="no store of ours at"):
         main([str(word) for word in [*words, "--store", tmp_path / "none.zarr"]])
     renamed = tmp_path / "mine.zarr"
     renamed.symlink_to(osm.store)
