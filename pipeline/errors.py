@@ -5,7 +5,14 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space and run the same command again"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        "choose another place, or make this one a folder that you may write to",
+    ),
+}
+"""What to do about the errors of a disk that are nobody's defect."""
 
 
 class PipelineError(Exception):
@@ -21,7 +28,8 @@ def fail(message: str) -> NoReturn:
 def run_step(step: Callable[[], None]) -> None:
     """Run the body of a ``python -m pipeline.<step>`` command.
 
-    A `PipelineError` or a full disk ends in one line and exit code 1, Ctrl-C in exit code 130.
+    A `PipelineError`, a full disk or a place that cannot be written to ends in one line and exit
+    code 1, Ctrl-C in exit code 130.
     Anything else is a defect of ours and keeps its traceback.
     """
     try:
@@ -29,12 +37,10 @@ def run_step(step: Callable[[], None]) -> None:
     except PipelineError as error:
         fail(" ".join(str(error).split("\n")))
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        remedy = _REMEDIES.get(error.errno or 0)
+        if remedy is None:
             raise
-        fail(
-            f"cannot write {error.filename or 'a file'}: {error.strerror}; "
-            "free some space and run the same command again"
-        )
+        fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; {remedy}")
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
