@@ -18,26 +18,6 @@ DESCRIBED_RECORDS = {
 } | IMPORT_RECORDS
 
 
-def store_record(wildcards):
-    """The files that say that a store is finished."""
-    return DESCRIBED_RECORDS[wildcards.described]
-
-
-def described_store(wildcards):
-    """The Zarr store that is described."""
-    return f"{FOLDER}/{wildcards.described}.zarr"
-
-
-def indexed_store(wildcards):
-    """The Zarr store that is indexed."""
-    return f"{FOLDER}/{wildcards.indexed}.zarr"
-
-
-def index_record(wildcards):
-    """The files that say that a store can be indexed."""
-    return DESCRIBED_RECORDS[wildcards.indexed]
-
-
 wildcard_constraints:
     described="|".join(DESCRIBED_RECORDS),
     indexed="|".join(name for name in DESCRIBED_RECORDS if name not in ("nol", "dw")),
@@ -45,11 +25,11 @@ wildcard_constraints:
 
 rule sample_index:
     input:
-        index_record,
+        lambda wildcards: DESCRIBED_RECORDS[wildcards.indexed],
     output:
         f"{FOLDER}/{{indexed}}.index.parquet",
     params:
-        store=indexed_store,
+        store=f"{FOLDER}/{{indexed}}.zarr",
     message:
         "Indexing {params.store}"
     log:
@@ -67,7 +47,7 @@ rule sample_index:
 
 rule store_metadata:
     input:
-        record=store_record,
+        record=lambda wildcards: DESCRIBED_RECORDS[wildcards.described],
         index=f"{FOLDER}/{{described}}.index.parquet",
     output:
         croissant=f"{FOLDER}/metadata/{{described}}/croissant.json",
@@ -75,7 +55,7 @@ rule store_metadata:
         samples=f"{FOLDER}/metadata/{{described}}/items.parquet",
     params:
         settings=SETTINGS_FILE,
-        store=described_store,
+        store=f"{FOLDER}/{{described}}.zarr",
         folder=subpath(output.croissant, parent=True),
     message:
         "Describing {params.store} in Croissant and STAC"
