@@ -220,7 +220,8 @@ def description_of(
 
 
 def _launched_fabric(plan: EvaluationPlan) -> Fabric:
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for advice in ("does not have many workers", "`srun` command is available"):
+        warnings.filterwarnings("ignore", message=f".*{advice}.*")
     fabric = Fabric(
         accelerator="gpu" if plan.on_gpu else "cpu",
         devices=plan.settings.devices,
