@@ -33,10 +33,19 @@ class _Block:
     """Shared memory of one batch, on the side of the worker."""
 
     def __init__(self, size: int) -> None:
-        self.file = _anonymous_file(size)
-        self.memory = mmap.mmap(self.file, size)
+        file = _anonymous_file(size)
+        self.memory = mmap.mmap(file, size)
         self.name = (os.getpid(), os.urandom(8))
-        self.sent = False
+        self._file: int | None = file
+
+    def hand_over(self) -> Any | None:
+        """The file, for the first batch that leaves: the training process keeps it mapped."""
+        file, self._file = self._file, None
+        if file is None:
+            return None
+        handle = DupFd(file)
+        os.close(file)
+        return handle
 
     @property
     def idle(self) -> bool:
@@ -59,17 +68,19 @@ class BatchMemory:
         self._blocks: list[_Block] = []
         self._block: _Block | None = None
         self._end = _HEADER
+        self._largest = _HEADER
         self._places: dict[int, _Place] = {}
 
     def begin(self) -> None:
-        """Start a batch; it may take as much memory as the one before."""
-        wanted, self._end, self._places = self._end, _HEADER, {}
-        if get_worker_info() is None or wanted == _HEADER:
+        """Start a batch; it gets as much memory as the largest one before."""
+        self._largest = max(self._largest, self._end)
+        self._end, self._places = _HEADER, {}
+        if get_worker_info() is None or self._largest == _HEADER:
             return
-        self._blocks = [block for block in self._blocks if len(block.memory) >= wanted]
+        self._blocks = [block for block in self._blocks if len(block.memory) >= self._largest]
         self._block = next((block for block in self._blocks if block.idle), None)
         if self._block is None:
-            self._block = _Block(wanted)
+            self._block = _Block(self._largest)
             self._blocks.append(self._block)
 
     def tensor(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
@@ -101,7 +112,8 @@ class BatchMemory:
             return value
         place = self._places.get(value.data_ptr())
         if place is None or not value.is_contiguous():
-            return value.numpy() if value.nbytes < 65536 else value
+            # By value: torch would take /dev/shm for it, of which containers have 64 MB.
+            return value.numpy()
         # A view may have gained or lost axes of length 1.
         return place._replace(shape=tuple(value.shape))
 
@@ -122,9 +134,7 @@ class Parcel:
         block = self._block
         if block is None:
             return _receive, (None, None, self._kind, self._values)
-        file = None if block.sent else DupFd(block.file)
-        block.sent = True
-        return _receive, (block.name, file, self._kind, self._values)
+        return _receive, (block.name, block.hand_over(), self._kind, self._values)
 
 
 _received: dict[tuple[int, bytes], mmap.mmap] = {}
@@ -170,14 +180,16 @@ def _tensor_at(content: NDArray[np.uint8], place: _Place) -> Tensor:
 
 
 def _forget_ended_workers() -> None:
-    for name in [name for name in _received if not _runs(name[0])]:
-        del _received[name]
+    # Another loader may receive at the same time, in a thread of its own.
+    for name in list(_received):
+        if not _runs(name[0]):
+            _received.pop(name, None)
 
 
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except OSError:  # no such process, or one of somebody else
         return False
     return True
 
