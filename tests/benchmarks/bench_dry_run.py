@@ -103,7 +103,7 @@ def _multiply(workflow: Workflow, count: int) -> None:
             (metadata / _file_of(target)).write_text(_of_shard(grown, shard))
             inputs.append(target)
     for name in _names_by_rule(records, "finish_nol"):
-        read = sorted(path for path in inputs if "/selection/" not in path)
+        read = sorted(path for path in inputs if not re.search("/selection/|/nol.zarr/", path))
         record = json.loads(records[name]) | {"input": read}
         (metadata / _file_of(name)).write_text(json.dumps(record))
     for folder in ("locations", "layout"):  # else the first shard would be made from the short list
