@@ -96,7 +96,7 @@ class NolDataset(Dataset[StoredBatch]):
         shards: int64 shard of the store that holds each sample.
 
     Raises:
-        PipelineError: An array is missing, or no sample of the split is valid.
+        PipelineError: An array or a shard is missing, or no sample of the split is valid.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class NolDataset(Dataset[StoredBatch]):
         self.ids = [str(name) for name in dataset["id"].to_numpy()[self.samples]]
         self._seed = seed
         self._seasons = dataset.sizes["time"]
-        self._imagery = {name: open_chunks(store / name) for name in names}
+        self._imagery = _opened(store, names, self.samples)
         self._label = open_chunks(store / "label")
         self._truth = open_chunks(truth / "label") if truth else None
         self.shards = self.samples // self._label.samples_per_shard
@@ -168,7 +168,7 @@ class TileDataset(Dataset[StoredBatch]):
         label: The array of labels, e.g. "label" or "label_dw".
 
     Raises:
-        PipelineError: An array is missing, or the group has no tile.
+        PipelineError: An array or a shard is missing, or the group has no tile.
     """
 
     def __init__(
@@ -180,13 +180,13 @@ class TileDataset(Dataset[StoredBatch]):
     ) -> None:
         dataset = open_store(store, group=split)
         group = store / split
-        self._imagery = {name: open_chunks(group / name) for name in arrays_of(group, modalities)}
         self._label = open_chunks(group / label)
         count = dataset.sizes["sample"]
         valid = dataset["valid"].to_numpy() if "valid" in dataset else np.ones(count, bool)
         self.samples = np.flatnonzero(valid)
         if len(self.samples) == 0:
             raise PipelineError(f"the group {split!r} of {store} has no valid tile; build it again")
+        self._imagery = _opened(group, arrays_of(group, modalities), self.samples)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -209,6 +209,17 @@ class TileDataset(Dataset[StoredBatch]):
             labels_BTHW=labels[:, None],
             truth_BHW=None,
         )
+
+
+def _opened(
+    store: StorePath, names: Sequence[str], samples: NDArray[np.int64]
+) -> dict[str, Reader]:
+    """The arrays of the imagery; valid samples without any would train a network on nothing."""
+    readers = {name: open_chunks(store / name) for name in names}
+    for reader in readers.values():
+        if isinstance(reader, ShardedArray):
+            reader.require(samples)
+    return readers
 
 
 def _imagery(

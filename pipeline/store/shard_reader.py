@@ -127,6 +127,23 @@ class ShardedArray:
                     "remove the file of its shard and build the store again"
                 ) from None
 
+    def require(self, samples: Indexes) -> None:
+        """Refuse samples whose shards are not there: they would read as nodata.
+
+        Args:
+            samples: Indices along the first axis.
+
+        Raises:
+            PipelineError: A shard is missing, with its name.
+        """
+        wanted = np.unique(samples // self.samples_per_shard).tolist()
+        lost = sorted(set(wanted) - self._source.stored())
+        if lost:
+            raise PipelineError(
+                f"{self._source.name(lost[0])} is missing, one of {len(lost)} of {len(wanted)} "
+                "shards that hold valid samples; copy the store as a whole or build it again"
+            )
+
     def close(self) -> None:
         """Close all files; they are opened again when needed."""
         self._source.close()

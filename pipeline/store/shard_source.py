@@ -16,8 +16,9 @@ import numpy as np
 from pipeline.errors import PipelineError
 from pipeline.store.object_path import ObjectPath, StorePath
 
-_OPEN_FILES = 128
-"""Shards of one array held open at once: five arrays stay below the usual limit of 1024 files."""
+_OPEN_FILES = 48
+"""Shards of one array held open at once. Without workers one process reads training, validation
+and clean tiles, five arrays each, and the truth: below the usual limit of 1024 files."""
 
 _REQUESTS = 16
 """Requests to object storage under way at once, per array and process."""
@@ -43,6 +44,9 @@ class ShardSource(Protocol):
         Raises:
             PipelineError: A shard is gone, or shorter than it was.
         """
+
+    def stored(self) -> set[int]:
+        """The shards that are there."""
 
     def name(self, shard: int) -> str:
         """Of a shard, for messages."""
@@ -75,6 +79,7 @@ class _LocalFiles:
         self._path = array_path
         self._axes = axes
         self._files: OrderedDict[int, int] = OrderedDict()
+        self._inodes: dict[int, int] = {}
         self._buffer = np.empty(0, np.uint8)
 
     def tails(self, shards: Sequence[int], length: int) -> list[bytes | None]:
@@ -85,7 +90,13 @@ class _LocalFiles:
             if length > len(self._buffer):
                 self._buffer = np.empty(length + length // 4, np.uint8)
             view = self._buffer[:length].data
-            found = os.preadv(self._open(shard), [view], start)
+            try:
+                file = self._open(shard)
+            except FileNotFoundError:
+                raise PipelineError(
+                    f"there is no file {self.name(shard)} any more; build the store again"
+                ) from None
+            found = os.preadv(file, [view], start)
             # The kernel gives less than was asked for above 2 GB and at the end of a file only.
             if found != length:
                 raise PipelineError(
@@ -94,6 +105,10 @@ class _LocalFiles:
                 )
             yield view
 
+    def stored(self) -> set[int]:
+        files = self._path.glob("c/*" + "/0" * (self._axes - 1))
+        return {int(file.relative_to(self._path).parts[1]) for file in files}
+
     def name(self, shard: int) -> str:
         return str(self._path / _shard_key(shard, self._axes))
 
@@ -101,10 +116,12 @@ class _LocalFiles:
         for file in self._files.values():
             os.close(file)
         self._files.clear()
+        self._inodes.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         # A child process must open files of its own.
-        return self.__dict__ | {"_files": OrderedDict(), "_buffer": np.empty(0, np.uint8)}
+        fresh = {"_files": OrderedDict(), "_inodes": {}, "_buffer": np.empty(0, np.uint8)}
+        return self.__dict__ | fresh
 
     def _tail(self, shard: int, length: int) -> bytes | None:
         try:
@@ -122,6 +139,13 @@ class _LocalFiles:
         if len(self._files) >= _OPEN_FILES:
             os.close(self._files.popitem(last=False)[1])
         file = os.open(self.name(shard), os.O_RDONLY)
+        inode = os.fstat(file).st_ino
+        if self._inodes.setdefault(shard, inode) != inode:
+            os.close(file)
+            raise PipelineError(
+                f"{self.name(shard)} was written again while it was read, and its index is another "
+                "one now; start again"
+            )
         # Reading ahead would fetch megabytes of other samples and seasons with every chunk.
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
         self._files[shard] = file
@@ -147,6 +171,10 @@ class _StoredObjects:
 
     def chunks(self, wanted: Sequence[ByteRange]) -> Iterator[memoryview]:
         return self._threads().map(self._chunk, wanted)
+
+    def stored(self) -> set[int]:
+        keys = (self._path / "c").below()
+        return {int(key.split("/")[0]) for key in keys}
 
     def name(self, shard: int) -> str:
         return str(self._object(shard))

@@ -184,6 +184,14 @@ def test_a_split_without_samples_is_named(store):
         NolDataset(store, "test")
 
 
+def test_a_store_that_was_copied_in_part_is_not_trained_on(store, tmp_path):
+    shutil.copytree(store, tmp_path / "nol.zarr")
+    (tmp_path / "nol.zarr/s2_20m/c/0/0/0/0/0").unlink()
+    with pytest.raises(PipelineError, match="s2_20m/c/0/0/0/0/0 is missing"):
+        NolDataset(tmp_path / "nol.zarr", "train")
+    assert len(NolDataset(tmp_path / "nol.zarr", "train", ("s1",)))
+
+
 def test_any_chunks_of_any_reader_give_the_same_batch(store, train, tmp_path):
     path = tmp_path / "other.zarr"
     shutil.copytree(store, path)

@@ -123,6 +123,32 @@ def test_shard_that_shrinks_while_it_is_read_is_named(place, store):
         chunk(reader, 3, 3)
 
 
+def test_shard_that_goes_or_changes_while_it_is_read_is_named(store, monkeypatch):
+    monkeypatch.setattr(shard_source, "_OPEN_FILES", 1)
+    reader = open_chunks(store / "s1")
+    file = store / "s1/c/0/0/0/0/0"
+    for sample in (0, 5):  # the second shard closes the first
+        chunk(reader, sample)
+    written_again = file.with_name("again")
+    written_again.write_bytes(file.read_bytes())
+    written_again.replace(file)
+    with pytest.raises(PipelineError, match="s1/c/0/0/0/0/0 was written again"):
+        chunk(reader, 0)
+    file.unlink()
+    with pytest.raises(PipelineError, match=r"no file .*s1/c/0/0/0/0/0 any more"):
+        chunk(reader, 0)
+
+
+def test_samples_without_their_shard_are_refused(place, store):
+    reader = open_chunks(place / "s1")
+    reader.require(np.array([0, 5, 7]))
+    with pytest.raises(PipelineError, match=r"s1/c/2/0/0/0/0 is missing, one of 1 of 2 shards"):
+        reader.require(np.array([0, 9]))
+    (store / "s1/c/0/0/0/0/0").unlink()
+    with pytest.raises(PipelineError, match="one of 2 of 3 shards"):
+        reader.require(np.array([0, 5, 9]))
+
+
 def test_damaged_index_in_a_batch_is_one_error(place, store):
     damage(store / "s1/c/1/0/0/0/0", -10, b"\x01\x02\x03")
     reader = open_chunks(place / "s1")
