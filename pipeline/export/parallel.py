@@ -42,14 +42,13 @@ def map_with_progress(
     # Forked processes would inherit open files and the threads of libraries.
     context = multiprocessing.get_context("spawn")
     processes = min(workers, len(items))
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(prepare,)) as pool:
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(prepare,))
+    try:
         waiting = [pool.submit(_carry_out, item) for item in items]
-        try:
-            yield from shown(done.result() for done in as_completed(waiting))
-        except BaseException:
-            # Whether one failed or somebody pressed Ctrl-C: what has not begun, need not.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        yield from shown(done.result() for done in as_completed(waiting))
+    finally:
+        # After a failure or Ctrl-C, what has not begun need not.
+        pool.shutdown(cancel_futures=True)
 
 
 def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:

@@ -34,17 +34,19 @@ def manifest_path(store: Path) -> Path:
 
 
 def record_checksums(store: Path) -> int:
-    """Write down the checksum of every file of a store but the documents of its groups.
+    """Write down the checksums of the files that no build or import has recorded.
 
     Returns:
         The number of files.
 
     Raises:
-        PipelineError: There is no store of ours.
+        PipelineError: There is no store of ours, or a record of its build is damaged.
     """
+    known = _committed(store) | _imported(store)
     files = {
         key: {"sha256": file_sha256(store / key), "size": (store / key).stat().st_size}
         for key in _stored_files(store)
+        if key not in known
     }
     document = {"dataset_hash": _dataset(store), "files": files}
     write_atomically(manifest_path(store), json.dumps(document, indent=1).encode() + b"\n")
@@ -58,8 +60,8 @@ def recorded_files(store: Path) -> dict[str, StoredFile]:
         PipelineError: A record is damaged.
     """
     known: dict[str, StoredFile] = {}
-    for files in (_committed(store), _imported(store), _written_down(store)):
-        known |= files
+    for files in (_written_down(store), _imported(store), _committed(store)):
+        known |= files  # what was recorded when a file was written outweighs what came later
     return known
 
 
@@ -118,8 +120,8 @@ def _imported(store: Path) -> dict[str, StoredFile]:
     for commit in sorted(folder.glob("*/*/*.json")):
         group = commit.parts[-3]
         prefix = "" if group == "_" else f"{group}/"
-        files = _read(commit)["files"]
-        known |= {prefix + key: StoredFile(**entry) for key, entry in files.items()}
+        files = _stored(commit, _read(commit)["files"])
+        known |= {prefix + key: stored for key, stored in files.items()}
     return known
 
 
@@ -132,19 +134,31 @@ def _written_down(store: Path) -> dict[str, StoredFile]:
         raise PipelineError(
             f"{path} was written for another dataset; delete it and record the checksums again"
         )
-    return {key: StoredFile(**entry) for key, entry in document["files"].items()}
+    return _stored(path, document["files"])
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
-        files = document["files"].items()
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise PipelineError(f"{path} is damaged; delete it and record checksums again") from None
-    outside = [key for key, _ in files if key.startswith("/") or ".." in key.split("/")]
+        document = dict(json.loads(path.read_bytes()))
+        outside = [
+            key for key in document["files"] if key.startswith("/") or ".." in key.split("/")
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(path) from None
     if outside:
         raise PipelineError(f"{path} names {outside[0]!r}, which is outside the store; delete it")
-    return dict(document)
+    return document
+
+
+def _stored(path: Path, files: Mapping[str, Any]) -> dict[str, StoredFile]:
+    try:
+        return {key: StoredFile(**entry) for key, entry in files.items()}
+    except (TypeError, AttributeError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> PipelineError:
+    return PipelineError(f"{path} is damaged; delete it and record checksums again")
 
 
 def _finding(key: str, value: str, limit: str, message: str) -> Finding:

@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from pyproj import Geod
 
+from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid, is_snapped
 from pipeline.store.layout import NATIVE_LAYOUT
 from pipeline.verify.evidence import Evidence
@@ -38,7 +39,7 @@ def examine_records(groups: Sequence[StoredGroup], evidence: Evidence) -> None:
     _unique_ids(groups, evidence)
     index = index_path(groups[0].store)
     if index.is_file():
-        table = pq.read_table(index, partitioning=None)
+        table = _read_index(index)
         for group in groups:
             _compare_index(group, table, index.name, evidence)
     for group in groups:
@@ -50,6 +51,23 @@ def examine_records(groups: Sequence[StoredGroup], evidence: Evidence) -> None:
 def index_path(store: Path) -> Path:
     """Where the index of a store lies: ``nol.index.parquet`` beside ``nol.zarr``."""
     return store.with_name(f"{store.name.removesuffix('.zarr')}.index.parquet")
+
+
+def _read_index(index: Path) -> pa.Table:
+    try:
+        table = pq.read_table(index, partitioning=None)
+    except (pa.ArrowInvalid, OSError) as error:
+        text = str(error).split("\n", 1)[0]
+        raise PipelineError(
+            f"{index} cannot be read ({text}); delete it and run "
+            "`python -m pipeline.store.sample_index`"
+        ) from None
+    if not set(_ID_COLUMNS) & set(table.column_names):
+        raise PipelineError(
+            f"{index} has no column of ids ({' or '.join(_ID_COLUMNS)}); delete it and run "
+            "`python -m pipeline.store.sample_index`"
+        )
+    return table
 
 
 def _unique_ids(groups: Sequence[StoredGroup], evidence: Evidence) -> None:
@@ -96,7 +114,7 @@ def _same(stored: Any, indexed: Any) -> bool:
     """Whether a value of the store is that of the index; what one of them lacks is the same."""
     if isinstance(indexed, list):
         values = np.atleast_1d(stored)  # tiles have one date: a list of one in the index
-        return all(_same(one, other) for one, other in zip(values, indexed, strict=True))
+        return len(values) == len(indexed) and all(map(_same, values, indexed))
     one, other = _plain(stored), _plain(indexed)
     if one is None or other is None:
         return one is None and other is None

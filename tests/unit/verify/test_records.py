@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import asdict
 
 import pandas as pd
@@ -150,3 +151,55 @@ def test_limits_and_published_figures_are_read_whole():
     assert all(value > 0 for name, value in limits.items() if "smallest" not in name)
     assert len(load_published()) == 15
     assert all(row.source for row in load_published())
+
+
+@pytest.mark.parametrize("rubbish", [{}, {"bands": 7}, {"bands": {"train": {"all": ["B4"]}}}, "no"])
+def test_statistics_that_are_none_are_findings(store, verified, rubbish):
+    set_attributes(store, statistics=rubbish)
+    assert checks(verified(store)) == {"statistics"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": ["../../etc"]}, "no names of folders"),
+        ({"groups": []}, "no names of folders"),
+        ({"groups": 7}, "no names of folders"),
+        ({"settings": "no"}, "lacks the attribute 'settings'"),
+        ({"layout": "another"}, "no store of ours"),
+    ],
+)
+def test_attributes_that_no_store_has_are_refused_in_one_line(store, verified, changes, message):
+    set_attributes(store, **changes)
+    with pytest.raises(PipelineError, match=message):
+        verified(store)
+
+
+def test_lost_and_damaged_records_are_told_in_one_line(store, verified):
+    (store / "left/c/0").write_bytes(b"rubbish")
+    with pytest.raises(PipelineError, match="the array 'left' in .* is damaged"):
+        verified(store)
+    shutil.rmtree(store / "id")
+    with pytest.raises(PipelineError, match="there is no array 'id'"):
+        verified(store)
+
+
+def test_an_index_that_cannot_be_read_is_told_in_one_line(store, verified):
+    index = store.with_name("nol.index.parquet")
+    index.write_bytes(b"rubbish")
+    with pytest.raises(PipelineError, match="index.parquet cannot be read"):
+        verified(store)
+    pd.DataFrame({"name": ["a"]}).to_parquet(index)
+    with pytest.raises(PipelineError, match="has no column of ids"):
+        verified(store)
+
+
+def test_what_a_build_recorded_is_not_written_down_again(store, verified):
+    every = record_checksums(store)
+    ledger = store.with_name("nol.zarr.import") / "commits" / "_" / "label" / "0.json"
+    ledger.parent.mkdir(parents=True)
+    entry = {"sha256": "0" * 64, "size": 1}
+    ledger.write_text(json.dumps({"files": {"label/c/0/0/0/0": entry}}))
+    assert record_checksums(store) == every - 1
+    (finding,) = verified(store).findings
+    assert finding.message == "label/c/0/0/0/0: the file was altered after it was written"
