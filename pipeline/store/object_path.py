@@ -4,8 +4,8 @@ Whatever takes the path of a store to read from takes a URL as well: `store_path
 `ObjectPath` of ``s3://bucket/nol.zarr`` and a `pathlib.Path` of everything else. Both answer to the
 part of pathlib's names that reading a store needs. Endpoint, region and credentials come from where
 AWS's own tools look for them: ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` and
-``AWS_SECRET_ACCESS_KEY`` in the environment, or the role of the machine; ``gs://`` and ``az://``
-work alike with theirs.
+``AWS_SECRET_ACCESS_KEY`` in the environment, or the role of the machine; ``gs://`` works alike with
+its own. Shards cannot be read from ``az://``: Azure gives no last bytes of an object.
 """
 
 import os
@@ -25,8 +25,10 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from zarr.storage import ObjectStore as ZarrObjectStore
 
+_RETRIES = 10
 _PATIENCE = timedelta(seconds=60)
-"""How long a request is tried again after errors of the server or of the connection."""
+"""How often, and how long at most, a request is tried again after errors of the server (throttling
+too) or of the connection, with growing pauses: two to ten seconds in all."""
 
 _Answer = TypeVar("_Answer")
 
@@ -179,5 +181,5 @@ def connect(url: str, **options: str) -> ObjectStore:
         url,
         config=options,  # type: ignore[call-overload]
         client_options={"allow_http": plain},
-        retry_config={"max_retries": 5, "retry_timeout": _PATIENCE},
+        retry_config={"max_retries": _RETRIES, "retry_timeout": _PATIENCE},
     )
