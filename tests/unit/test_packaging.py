@@ -43,7 +43,10 @@ def expected_specifiers(requirements: list[str]) -> dict[str, str]:
     ("environment", "requirements"),
     [
         ("build.yaml", PROJECT["dependencies"]),
-        ("train.yaml", PROJECT["optional-dependencies"]["train"]),
+        (
+            "train.yaml",
+            [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["train"]],
+        ),
     ],
 )
 def test_conda_environment_agrees_with_pyproject(environment, requirements):
@@ -66,7 +69,9 @@ def test_every_dependency_is_pinned_within_its_bounds():
     installed_by_setup = [
         *PROJECT["dependencies"],
         *extras["train"],
+        *extras["baselines"],
         *extras["simulator"],
+        *extras["docs"],
         *extras["dev"],
     ]
     for requirement in map(Requirement, installed_by_setup):
