@@ -1,13 +1,13 @@
 """What became of every (location, season): the vocabulary and the table that records it."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -207,33 +207,15 @@ def read_notes(path: Path) -> dict[str, str]:
     }
 
 
-def summarise(records: Sequence[SeasonRecord]) -> pd.DataFrame:
-    """Count (location, season) by status and reason.
-
-    Returns:
-        Columns ``status``, ``reason``, ``seasons``, ``locations``; one row per pair that occurs,
-        in the order of `Status` and `Reason`. A location counts in every row it has a season in.
-    """
-    table = pd.DataFrame(
-        {
-            "status": pd.Categorical([record.status.value for record in records], list(Status)),
-            "reason": pd.Categorical([record.reason.value for record in records], list(Reason)),
-            "sample": [record.sample for record in records],
-        }
-    )
-    groups = table.groupby(["status", "reason"], observed=True)["sample"]
-    counts = groups.agg(seasons="size", locations="nunique").reset_index()
-    return counts.astype({"status": str, "reason": str})
-
-
 def describe(records: Sequence[SeasonRecord]) -> str:
     """The summary as one line, e.g. ``selected 240, rejected 16 (cloud 4, other_season 12)``."""
-    counts = summarise(records)
+    counts = Counter((record.status, record.reason) for record in records)
     parts = []
-    for status, rows in counts.groupby("status", sort=False):
-        reasons = rows[rows["reason"] != ""]
-        details = ", ".join(f"{row.reason} {row.seasons}" for row in reasons.itertuples())
-        parts.append(f"{status} {rows['seasons'].sum()}" + (f" ({details})" if details else ""))
+    for status in Status:
+        reasons = {reason: counts[status, reason] for reason in Reason if counts[status, reason]}
+        details = ", ".join(f"{reason} {count}" for reason, count in reasons.items() if reason)
+        if reasons:
+            parts.append(f"{status} {sum(reasons.values())}" + (f" ({details})" if details else ""))
     return ", ".join(parts) or "nothing"
 
 

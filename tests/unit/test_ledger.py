@@ -14,7 +14,6 @@ from pipeline.ledger import (
     Status,
     describe,
     read_records,
-    summarise,
     write_records,
 )
 
@@ -74,7 +73,6 @@ def test_no_records_are_a_ledger_too(tmp_path):
     write_records(tmp_path / "0.parquet", [])
     assert read_records(tmp_path / "0.parquet") == []
     assert describe([]) == "nothing"
-    assert summarise([]).empty
 
 
 def test_a_ledger_of_another_dataset_is_refused(tmp_path):
@@ -103,18 +101,11 @@ def test_what_is_no_ledger_is_one_clear_line(tmp_path):
         read_records(tmp_path / "invented.parquet")
 
 
-def test_the_summary_counts_seasons_and_locations():
+def test_the_summary_counts_seasons_by_reason():
     rows = [
         *(record(0, season) for season in range(4)),
         record(1, 0, Status.REJECTED, Reason.CLOUD),
         *(record(1, season, Status.REJECTED, Reason.OTHER_SEASON) for season in (1, 2, 3)),
         record(2, 0, Status.FAILED, Reason.QUOTA),
-    ]
-    counts = summarise(rows)
-    assert counts.to_dict("records") == [
-        {"status": "selected", "reason": "", "seasons": 4, "locations": 1},
-        {"status": "rejected", "reason": "cloud", "seasons": 1, "locations": 1},
-        {"status": "rejected", "reason": "other_season", "seasons": 3, "locations": 1},
-        {"status": "failed", "reason": "quota", "seasons": 1, "locations": 1},
     ]
     assert describe(rows) == "selected 4, rejected 4 (cloud 1, other_season 3), failed 1 (quota 1)"
