@@ -1,13 +1,13 @@
 """Real places: zones and tiles of the published SSL4EO-S12 v1.1 list, through our selection.
 
-Every fourth of the 2,176 here; all of them in `tests.benchmarks.bench_ssl4eo_places`.
+Every eighth of the 2,176 here; all of them in `tests.benchmarks.bench_ssl4eo_places`.
 """
 
 import pytest
 
 from tests.services.published_places import METADATA, PLACES, compare
 
-EVERY = 4
+EVERY = 8
 
 pytestmark = pytest.mark.skipif(
     not METADATA.is_file(), reason="needs the folder of real samples; set NOLDO_SAMPLE_DATA"

@@ -50,7 +50,9 @@ class Workflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        """Of its processes; they see no git, so that a commit meanwhile changes no stored byte."""
+        own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GIT_DIR": os.devnull}
+        return os.environ | own
 
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
         configfile = self.directory / "configuration.yaml"

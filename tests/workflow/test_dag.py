@@ -46,7 +46,6 @@ def test_plan_prints_requests_and_fetches_nothing(workflow):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"gird": {"pixels": 48}}, "gird is not a known key"),
         ({"grid": {"pixels": "wide"}}, "grid.pixels = 'wide'"),
         ({"locations": {"sampler": "points", "table": "none.csv", "count": None}}, "none.csv"),
     ],

@@ -38,9 +38,10 @@ CONFIGURATION = TINY | {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, simulated_earth):
     """A workflow after `snakemake pretrain_quick`."""
-    workflow = Workflow(tmp_path_factory.mktemp("learns"), CONFIGURATION)
+    service = {"earthengine": {"service": simulated_earth}}
+    workflow = Workflow(tmp_path_factory.mktemp("learns"), CONFIGURATION | service)
     workflow.build("pretrain_quick")
     return workflow
 
