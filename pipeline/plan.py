@@ -207,9 +207,15 @@ def _tile_rows(settings: Settings, plan: TilePlan | None) -> list[tuple[str, str
     return [
         ("expert tiles", f"{plan.tiles:,}", "dw.zarr and osm.zarr"),
         ("tile selection requests", f"{plan.selection_requests:,}", batch),
-        ("tile pixel requests", str(plan.pixel_requests), plan.pixel_requests.source),
+        ("tile pixel requests", str(plan.pixel_requests), _tile_request_source(settings, plan)),
         ("land-use pictures", str(plan.pictures), pace),
     ]
+
+
+def _tile_request_source(settings: Settings, plan: TilePlan) -> str:
+    if settings.dynamic_world.rule == "covering":
+        return f"{plan.pixel_requests.source}; one more for each scene with holes"
+    return plan.pixel_requests.source
 
 
 def _duration(hours: float) -> str:

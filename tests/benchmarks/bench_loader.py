@@ -3,8 +3,10 @@
     python -m tests.benchmarks.bench_loader [--samples 128] [--rounds 5]
 
 Per core: batches of 64 in this process, files warm, rounds of the three forms interleaved and the
-best of each compared. With workers: whole loaders, again interleaved; beside the time stands the
-CPU time of all processes per sample, which a busy machine changes less.
+best of each compared. The released form smooths and augments while it reads; ours leaves that to
+the device (``bench_step``). With workers: whole loaders, again interleaved; beside the time stands
+the CPU time of all processes per sample, which a busy machine changes less, and how many cores they
+had: fewer than there are workers means that others took them.
 """
 
 import argparse
@@ -159,7 +161,7 @@ def report_workers(rates):
     for count, (rate, cost) in rates.items():
         print(
             f"  {count:2d} workers {rate:8.0f} samples/s   {shares[count]:4.0%} of linear"
-            f"   {cost * 1e3:.3f} ms of CPU per sample"
+            f"   {cost * 1e3:.3f} ms of CPU per sample, {rate * cost:.1f} cores at work"
         )
     most = max(rates)
     print(f"  with {most} workers {shares[most]:.0%} of linear (limit {LINEAR_LIMIT:.0%})")
