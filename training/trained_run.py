@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
 from pipeline.store.description import common_attributes
 from pipeline.store.layout import NATIVE_LAYOUT
+from pipeline.store.object_path import store_path
 from training.export import ExportedEncoder, read_description
 from training.fusion import Modality
 from training.metric_table import ALL, read_metrics
@@ -103,7 +104,8 @@ def read_run(folder: Path) -> TrainedRun:
     """Read the folder of a finished run.
 
     Raises:
-        PipelineError: The run is not there, is not finished, or its files are damaged.
+        PipelineError: The run is not there, is not finished, or its files are damaged; or the
+            object storage that holds its store does not answer.
     """
     try:
         record = json.loads((folder / "run.json").read_bytes())
@@ -120,7 +122,8 @@ def read_run(folder: Path) -> TrainedRun:
         for modality in record["contracts"]
     }
     # The store may have stayed on another machine; its licences are known by its kind.
-    attributes = read_attributes(Path(record["store"])) or common_attributes("nol", NATIVE_LAYOUT)
+    store = store_path(str(record["store"]))
+    attributes = read_attributes(store) or common_attributes("nol", NATIVE_LAYOUT)
     return TrainedRun(
         folder=folder,
         name=str(record["run"]),

@@ -1,6 +1,7 @@
 """A model card is read by the Hub's own library, and every number on it is that of the run."""
 
 import json
+import json
 import re
 import shutil
 
@@ -42,6 +43,15 @@ def test_the_hubs_library_reads_the_header(folder):
     scores = {"oa": 0.9, "aa": 0.5, "miou": 0.4}
     assert found == {(name, value, "validation") for name, value in scores.items()}
     assert ModelCard(str(card)).data.to_dict() == header
+
+
+def test_licences_are_those_of_the_store_at_its_url(folder, tmp_path):
+    store = tmp_path / "other.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_text(json.dumps({"attributes": {"licences": ["one of its own"]}}))
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"store": store.as_uri()}))
+    assert read_run(folder).licences == ("one of its own",)
 
 
 def test_the_card_says_what_to_feed(folder):
