@@ -1,7 +1,6 @@
 """A model card is read by the Hub's own library, and every number on it is that of the run."""
 
 import json
-import json
 import re
 import shutil
 
