@@ -37,7 +37,7 @@ class Reader:
         self._thread.join()
 
     def _look_until_stopped(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.15):
             try:
                 self._look()
             except (ValueError, KeyError, OSError, RuntimeError) as error:

@@ -1,5 +1,6 @@
 """The workflow before anything runs: targets, style, plans, and refusals in one line."""
 
+import re
 import subprocess
 import sys
 
@@ -33,6 +34,17 @@ def test_lint_is_clean():
         [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
     )
     assert "Congratulations, your workflow is in a good condition!" in run.stdout + run.stderr
+
+
+def test_reading_the_workflow_loads_no_library_of_pixels_or_tables():
+    """Snakemake waits for what it loads at every start, also when there is nothing to be done."""
+    rules = [path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk")]
+    modules = set(re.findall(r"^from (pipeline[.\w]*) import", "\n".join(rules), re.MULTILINE))
+    assert len(modules) > 5
+    code = f"import sys, {', '.join(sorted(modules))}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert {"dask", "odc", "pandas", "rasterio", "xarray", "zarr"}.isdisjoint(run.stdout.split())
 
 
 def test_plan_prints_requests_and_fetches_nothing(workflow):
