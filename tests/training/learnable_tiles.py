@@ -1,6 +1,7 @@
 """A small tile store from which something can be learnt, and an evaluation small enough for it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from pipeline.store.tile_layout import (
     reflectance_array,
 )
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
-from training.evaluate import EvaluationPlan
+
+if TYPE_CHECKING:
+    from training.evaluate import EvaluationPlan
 
 SIZE = 46
 """No multiple of any stride."""
@@ -103,7 +106,9 @@ def small_settings(**changes) -> EvaluateSettings:
 
 def small_plan(
     store: Path, encoder="random_s2", mode="finetuned", fraction=1.0, seed=0, **changes
-) -> EvaluationPlan:
+) -> "EvaluationPlan":
+    from training.evaluate import EvaluationPlan  # late: tests of exports need no PyTorch
+
     settings = small_settings(**changes)
     return EvaluationPlan(
         key=EvaluationKey("tiny", encoder, mode, fraction, seed),
