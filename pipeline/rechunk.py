@@ -26,6 +26,7 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.season_pixels import S2_NODATA
 from pipeline.sensors import cube_bands
 from pipeline.store.description import band_table
+from pipeline.store.groups import require_arrays
 from pipeline.store.interpolation import Method, interpolate
 from pipeline.store.metadata import ROOT_DOCUMENT, add_band_names
 from pipeline.verify.stored import SampleReader, StoredArray, StoredGroup, open_groups
@@ -188,6 +189,7 @@ def _cube(
 
 def _lay_out(group: StoredGroup, partial: Path, plan: Plan) -> list[tuple[Any, ...]]:
     """Create the arrays of a group; the arguments of `fill_block` for every block."""
+    require_arrays(group.path, (*group.record_names, *(array.name for array in group.arrays)))
     root = zarr.open_group(partial, mode="a", zarr_format=3)
     targets = [_target(group, arrays, plan) for arrays in _sources(group, plan.form)]
     attributes = _attributes(group, targets, plan)

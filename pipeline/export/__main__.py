@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError, run_step
 from pipeline.export.choice import Choice, choose
 from pipeline.export.geotiff import GeotiffExport, export_geotiffs
-from pipeline.export.hub_folder import dataset_files, place_files
+from pipeline.export.hub_folder import dataset_files, place_files, undelivered
 from pipeline.export.hub_limits import check_limits, check_repository, listing, upload_command
 from pipeline.export.store_group import StoreGroup, open_groups
 from pipeline.export.tar_shards import export_webdataset
@@ -99,6 +99,11 @@ def _hub_folder(options: argparse.Namespace) -> None:
     repository = check_repository(options.repository)
     files = dataset_files(options.results, options.stores)
     advice = check_limits(files)
+    if missing := undelivered(options.results, options.stores):
+        advice.append(
+            f"the card may describe {', '.join(missing)}, too; write one for these stores alone by "
+            "`python -m pipeline.metadata.card --stores`"
+        )
     print(listing(files))
     for line in advice:
         print(f"note: {line}")

@@ -77,6 +77,11 @@ def _refuse_other_content(output: Path) -> None:
             )
 
 
+def undelivered(results: Path, stores: Sequence[str]) -> list[str]:
+    """The stores that the card describes and a choice leaves out; none where all are taken."""
+    return [name for name in _stores_in(results) if stores and name not in stores]
+
+
 def _store_files(results: Path, name: str) -> list[HubFile]:
     finished = _stores_in(results)
     if name not in finished:

@@ -125,9 +125,10 @@ def hub_file(source: Path, path: PurePosixPath) -> HubFile:
 
 
 def _fullest_folder(files: Sequence[HubFile]) -> tuple[PurePosixPath, int]:
-    entries = {(path.parent, path) for file in files for path in (file.path, *file.path.parents)}
-    counts = Counter(folder for folder, path in entries if folder != path)
-    return counts.most_common(1)[0]
+    names = [file.path.parts for file in files]
+    entries = {parts[: depth + 1] for parts in names for depth in range(len(parts))}
+    parts, count = Counter(entry[:-1] for entry in entries).most_common(1)[0]
+    return PurePosixPath(*parts), count
 
 
 def _advice(files: Sequence[HubFile], largest: HubFile) -> list[str]:

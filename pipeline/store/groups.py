@@ -23,7 +23,7 @@ _LAYOUTS = "noldo-"
 """How the attribute ``layout`` of every store of ours begins."""
 
 _NEEDED = ("title", "simulated", "dataset_hash")
-_TABLES = ("settings", "bands")
+_TABLES = ("settings", "bands", "rechunked")
 
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

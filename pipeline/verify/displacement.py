@@ -8,6 +8,7 @@ in the Fourier domain.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,7 @@ def _sum_of_gradients(bands: Sequence[NDArray[np.float32]], smoothing: float) ->
     return total
 
 
+@cache
 def _taper(size: int) -> NDArray[np.float32]:
     margin = min(_MARGIN, size // 4)
     rise = np.sin(np.linspace(0, np.pi / 2, margin + 2)[1:-1]) ** 2

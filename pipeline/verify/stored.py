@@ -210,7 +210,10 @@ def _open_group(store: Path, name: str) -> StoredGroup:
         if "/" not in key and _is_sharded(member) and len(member["shape"]) >= 3
     }
     if not pixels:
-        raise PipelineError(f"{path} holds no array of pixels; build the store again")
+        raise PipelineError(
+            f"{path} holds no array of pixels in shards; build it again, or, if it is a copy, look "
+            "at the store that it was made from"
+        )
     order = attributes.get("pixel_arrays", sorted(pixels, key=_sort_key))
     records = tuple(
         key

@@ -5,7 +5,7 @@ VERIFIED = {
     # what must be there before a store is complete
     "nol": [f"{FOLDER}/nol.index.parquet", f"{FOLDER}/nol.statistics.json"],
     "dw": [f"{FOLDER}/dw.index.parquet"],
-    "osm": [f"{FOLDER}/osm.summary.txt"],
+    "osm": [f"{FOLDER}/osm.summary.txt", f"{FOLDER}/osm.index.parquet"],
 }
 
 

@@ -19,6 +19,6 @@ def tiles(tmp_path_factory) -> Path:
     return write_tile_store(tmp_path_factory.mktemp("tiles") / "tiles.zarr")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def groups(nol) -> list[StoreGroup]:
     return open_groups(nol)

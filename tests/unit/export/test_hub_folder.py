@@ -55,6 +55,7 @@ def test_the_folder_opens_as_the_dataset(results, tmp_path, capsys):
     text = capsys.readouterr().out
     assert text.endswith(f"hf upload someone/some-name {output} . --repo-type dataset\n")
     assert "nothing was sent" in text and "token" not in text
+    assert "note: the card may describe dw, too" in text
 
 
 def test_a_dry_run_lists_and_makes_nothing(results, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """One painted store for all tests of the verification, and a way to verify changed copies."""
 
+import shutil
+
 import dask
 import pytest
 
@@ -17,6 +19,18 @@ def pixels():
 def healthy(tmp_path_factory, pixels):
     """A store with nothing wrong; not to be changed."""
     return write_store(tmp_path_factory.mktemp("healthy") / "nol.zarr", pixels)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A store with patches of 12 pixels; not to be changed."""
+    return write_store(tmp_path_factory.mktemp("small") / "nol.zarr", painted_pixels(12))
+
+
+@pytest.fixture
+def store(small, tmp_path):
+    """A copy of the small store, enough where pixels do not matter."""
+    return shutil.copytree(small, tmp_path / "nol.zarr")
 
 
 @pytest.fixture

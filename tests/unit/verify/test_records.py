@@ -7,19 +7,14 @@ import pytest
 import zarr
 
 from pipeline.errors import PipelineError
+from pipeline.rechunk import Plan, rechunk
 from pipeline.statistics import main as make_statistics
 from pipeline.verify.checksums import manifest_path, record_checksums
 from pipeline.verify.evidence import LISTED, Evidence, merge_evidence
 from pipeline.verify.figures import load_published
 from pipeline.verify.findings import Finding, read_verification, verification, write_verification
 from pipeline.verify.limits import load_limits
-from tests.unit.verify.painted_store import painted_pixels, set_attributes, write_store
-
-
-@pytest.fixture
-def store(tmp_path):
-    """Patches of 12 pixels: enough where pixels do not matter."""
-    return write_store(tmp_path / "nol.zarr", painted_pixels(12))
+from tests.unit.verify.painted_store import set_attributes
 
 
 def checks(result):
@@ -116,6 +111,15 @@ def test_statistics_older_than_the_pixels_are_found(store, verified, tmp_path):
     assert [(f.array, f.season) for f in found] == [("B4", 2), ("water", None)]
 
 
+def test_a_cube_is_as_sound_as_the_store_it_was_made_of(store, verified, tmp_path):
+    make_statistics(["--store", str(store), "--output", str(tmp_path / "s.json")])
+    rechunk(store, tmp_path / "cube.zarr", Plan("cube", samples_per_file=4))
+    assert verified(tmp_path / "cube.zarr").findings == ()
+    rechunk(store, tmp_path / "plain.zarr", Plan("cube"))
+    with pytest.raises(PipelineError, match="no array of pixels in shards"):
+        verified(tmp_path / "plain.zarr")
+
+
 def test_findings_survive_the_file_and_keep_their_order(tmp_path):
     findings = [
         Finding("ids", "id", "b", None, "1", "2", "text"),
@@ -153,7 +157,7 @@ def test_limits_and_published_figures_are_read_whole():
     assert all(row.source for row in load_published())
 
 
-@pytest.mark.parametrize("rubbish", [{}, {"bands": 7}, {"bands": {"train": {"all": ["B4"]}}}, "no"])
+@pytest.mark.parametrize("rubbish", [{}, {"bands": {"train": {"all": ["B4"]}}}, "no"])
 def test_statistics_that_are_none_are_findings(store, verified, rubbish):
     set_attributes(store, statistics=rubbish)
     assert checks(verified(store)) == {"statistics"}

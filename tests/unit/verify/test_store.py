@@ -15,11 +15,9 @@ from pipeline.verify.store import CHECKS, verify_store
 from tests.unit.verify.painted_store import (
     SHARD,
     offset,
-    painted_pixels,
     relabelled,
     shifted,
     swapped,
-    write_store,
 )
 
 
@@ -101,8 +99,7 @@ def test_wrong_ids_inside_the_legend_are_found(changed, verified, ids):
     assert all("wrong class id" in finding.message for finding in findings)
 
 
-def test_a_lost_shard_and_stale_validity_are_found(tmp_path, verified):
-    store = write_store(tmp_path / "nol.zarr", painted_pixels(12))
+def test_a_lost_shard_and_stale_validity_are_found(store, verified):
     (store / "s1/c/1/0/0/0/0").unlink()
     zarr.open_array(store / "valid", mode="r+")[0] = False
     findings = found(verified(store), "validity")
@@ -111,8 +108,7 @@ def test_a_lost_shard_and_stale_validity_are_found(tmp_path, verified):
     assert {f.sample_id for f in findings if "stale" in f.message} == {"0000"}
 
 
-def test_a_damaged_chunk_is_one_finding_among_the_others(tmp_path, verified):
-    store = write_store(tmp_path / "nol.zarr", painted_pixels(12))
+def test_a_damaged_chunk_is_one_finding_among_the_others(store, verified):
     path = store / "s2_10m/c/2/0/0/0/0"
     content = bytearray(path.read_bytes())
     content[:64] = bytes(64)
@@ -148,8 +144,7 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path):
         verify_store(tmp_path)
 
 
-def test_a_store_without_samples_is_sound(tmp_path, verified):
-    store = write_store(tmp_path / "nol.zarr", painted_pixels(12))
+def test_a_store_without_samples_is_sound(store, verified):
     valid = zarr.open_array(store / "valid", mode="r+")
     valid[...] = np.zeros(valid.shape, bool)
     for name in ("s2_10m", "s2_20m", "s2_60m", "s1", "label"):
