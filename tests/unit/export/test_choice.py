@@ -1,6 +1,10 @@
 """Samples by id, box and split; what cannot be found is named with what could."""
 
+import shutil
+
+import numpy as np
 import pytest
+import zarr
 
 from pipeline.errors import PipelineError
 from pipeline.export.choice import Choice, choose
@@ -49,3 +53,18 @@ def test_groups_are_splits(tiles):
 def test_what_is_not_there_is_told(groups, choice, message):
     with pytest.raises(PipelineError, match=message):
         choose(groups, Choice(**choice))
+
+
+@pytest.mark.parametrize("ids", [["", "", "0002"], ["0000", "0000", "0002"]])
+def test_samples_that_would_overwrite_each_other_are_refused(nol, tmp_path, ids):
+    copy = shutil.copytree(nol, tmp_path / "nol.zarr")
+    zarr.open_array(copy / "id", mode="r+")[:3] = np.array(ids, dtype=object)
+    with pytest.raises(PipelineError, match="2 samples of .* would overwrite each other"):
+        choose(open_groups(copy), Choice())
+
+
+def test_a_store_whose_ids_are_lost_is_refused(nol, tmp_path):
+    copy = shutil.copytree(nol, tmp_path / "nol.zarr")
+    shutil.rmtree(copy / "id")
+    with pytest.raises(PipelineError, match="there is no array 'id'"):
+        open_groups(copy)
