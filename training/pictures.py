@@ -17,6 +17,9 @@ from training.inputs import InputContract
 from training.metric_table import ALL
 from training.objective import Objective
 
+_LAND_CONTRAST = 3.0
+"""White lies at most so many times as far above the median as the darkest pixels lie below it."""
+
 _NAMES: dict[str, str] = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
 
 
@@ -109,7 +112,15 @@ def _curves(axes: Axes, rows: pd.DataFrame, title: str) -> None:
 
 def _true_colour(image_BCHW: Tensor, contract: InputContract) -> list[NDArray[Any]]:
     channels = [contract.bands.index(name) for name in ("B4", "B3", "B2")]
-    return list(image_BCHW[:, channels].float().cpu().permute(0, 2, 3, 1).numpy())
+    image_BHWC = image_BCHW[:, channels].float().cpu().permute(0, 2, 3, 1).numpy()
+    return [_stretched(image_HWC) for image_HWC in image_BHWC]
+
+
+def _stretched(image_HWC: NDArray[np.float32]) -> NDArray[np.float32]:
+    """From the darkest to all but the brightest pixels, so that clouds leave the land visible."""
+    low, median, high = np.percentile(image_HWC, [1, 50, 98])
+    bright = min(high, median + _LAND_CONTRAST * (median - low))
+    return np.clip((image_HWC - low) / max(bright - low, 1e-6), 0, 1)
 
 
 def _coloured(classes_BHW: Tensor) -> list[NDArray[Any]]:
