@@ -29,8 +29,8 @@ demo-tables: setup ## score the demo's encoders beside random weights: tables an
 	@echo "tables  results/demo/tables"
 	@echo "figures results/demo/figures"
 
-test: setup ## run the tests; one thread each, because they run side by side
-	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile
+test: setup ## run the tests, the longest first; one thread each, because they run side by side
+	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: setup ## style, types, workflow
 	ruff check .
