@@ -122,6 +122,12 @@ class ObjectPath:
         return self._guard(lambda: question(_bucket(bucket), key))
 
     def _guard(self, request: Callable[[], _Answer]) -> _Answer:
+        if _forked:
+            # The threads of the client stay behind in the parent; a request would wait for ever.
+            raise PipelineError(
+                f"{self.url} cannot be read in a forked process; spawn workers instead, as with "
+                "multiprocessing_context='spawn' of a DataLoader"
+            )
         try:
             return request()
         except (FileNotFoundError, NotFoundError):
@@ -159,6 +165,17 @@ def zarr_source(path: StorePath) -> "Path | ZarrObjectStore[Any]":
     from zarr.storage import ObjectStore as ZarrObjectStore  # late: Snakemake reads this module
 
     return ZarrObjectStore(connect(path.url), read_only=True)
+
+
+_forked = False
+
+
+def _note_fork() -> None:
+    global _forked  # noqa: PLW0603
+    _forked = _bucket.cache_info().currsize > 0
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 @lru_cache(maxsize=8)
