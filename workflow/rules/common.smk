@@ -101,6 +101,9 @@ for variable, folder in [("PATH", Path(sys.executable).parent), ("PYTHONPATH", w
     rest = [os.environ[variable]] if variable in os.environ else []
     os.environ[variable] = os.pathsep.join([str(folder), *rest])
 
+# Threads that wait for each other sleep: jobs share cores, and spinning would halve their speed.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # An executor that submits jobs counts in jobs; the job itself, on another machine, in its cores.
 SUBMITTED = workflow.resource_settings.nodes is not None or workflow.remote_exec
 CORES_OF_A_JOB = 4 if SUBMITTED else workflow.cores
