@@ -19,6 +19,7 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.gallery import sample_gallery
 from pipeline.label_classes import label_classes, label_ids
 from pipeline.store.create import read_attributes
+from pipeline.store.groups import group_names
 from pipeline.store.reader import open_store
 
 GALLERY_SAMPLES = 3
@@ -43,8 +44,8 @@ def open_groups(path: Path) -> dict[str, xr.Dataset]:
     Raises:
         PipelineError: There is no store at the path, or it is not one of ours.
     """
-    names = (read_attributes(path) or {}).get("groups") or [""]
-    return {str(name): open_store(path, str(name) or None) for name in names}
+    names = group_names(path, read_attributes(path) or {})
+    return {name: open_store(path, name or None) for name in names}
 
 
 def summary_table(groups: Groups, path: Path) -> Table:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-
 _POLL_S = 0.5
 
 _log = logging.getLogger(__name__)

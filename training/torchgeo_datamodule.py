@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, random_split
+from torch.utils.data import DataLoader, Dataset, random_split
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
@@ -79,6 +79,16 @@ class NoldoDataModule(NonGeoDataModule):
         if stage in ("test", "predict") and "test" in train.store_splits:
             self.test_dataset = NoldoDataset(split="test", **self.kwargs)
             self.predict_dataset = self.test_dataset
+
+    def _dataloader_factory(self, split: str) -> DataLoader[dict[str, Any]]:
+        """A loader as torchgeo makes it, whose workers are spawned.
+
+        Forked ones would inherit the threads that read object storage, and hang.
+        """
+        loader: DataLoader[dict[str, Any]] = super()._dataloader_factory(split)
+        if loader.num_workers:
+            loader.multiprocessing_context = "spawn"
+        return loader
 
     def _fit_splits(self, train: NoldoDataset) -> tuple[Dataset[Any], Dataset[Any]]:
         if "val" in train.store_splits:

@@ -38,6 +38,7 @@ from pipeline.report.counts import (
 from pipeline.report.effort import Effort, read_effort
 from pipeline.settings import Settings
 from pipeline.store.create import read_attributes
+from pipeline.store.groups import group_names
 from pipeline.verify.findings import Verification, read_verification
 
 STORES = ("nol", "dw", "osm")
@@ -192,8 +193,8 @@ def _distributions(folder: Path, name: str, sums: Mapping[str, Any]) -> list[Cla
 
 def store_legend(store: Path) -> tuple[LabelClass, ...]:
     """Classes of a store's label, by the attributes of its array (of the first group)."""
-    groups = (read_attributes(store) or {}).get("groups") or [""]
-    array = store / groups[0] / "label" if groups[0] else store / "label"
+    first = group_names(store, read_attributes(store) or {})[0]
+    array = store / first / "label" if first else store / "label"
     return label_classes(read_attributes(array) or {})
 
 

@@ -15,6 +15,7 @@ from pipeline.gallery import Panel, date_title, edges, sample_dates, sample_gall
 from pipeline.report.charts import WARNING
 from pipeline.report.contents import Contents, StoreContents
 from pipeline.report.pictures import SIMULATED_MARK, Picture, embed_image, save_image
+from pipeline.store.groups import group_names
 from pipeline.store.reader import open_store
 from pipeline.verify.findings import Finding
 
@@ -127,7 +128,7 @@ def choose_samples(
 
 
 def _groups(store: StoreContents) -> list[str]:
-    return [str(group) for group in store.attributes.get("groups") or [""]]
+    return list(group_names(store.path, store.attributes))
 
 
 def _flagged(store: StoreContents, datasets: Mapping[str, xr.Dataset]) -> Iterator[Choice]:

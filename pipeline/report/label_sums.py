@@ -22,6 +22,7 @@ from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import load_legend
 from pipeline.store.create import read_attributes
+from pipeline.store.groups import group_names
 from pipeline.store.shard_reader import open_chunks
 
 SEASON_PAIRS = tuple(itertools.combinations(range(4), 2))
@@ -73,7 +74,7 @@ def store_label_sums(store: Path) -> LabelSums:
     attributes = read_attributes(store)
     if attributes is None:
         raise PipelineError(f"there is no Zarr store at {store}; build it first")
-    groups = attributes.get("groups") or [""]
+    groups = group_names(store, attributes)
     parts = [
         (store / group if group else store, samples)
         for group in groups

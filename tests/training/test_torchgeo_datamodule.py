@@ -113,3 +113,12 @@ def test_mistakes_are_told(store, tile_store, tmp_path):
     with pytest.raises(DatasetNotFoundError):
         NoldoDataModule(root=tmp_path).setup("fit")
     assert SIZE == 46
+
+
+def test_workers_are_spawned_and_read(store):
+    """Forked ones would hang at a store in object storage."""
+    module = NoldoDataModule(root=store, batch_size=2, patch_size=32, num_workers=1)
+    module.setup("fit")
+    loader = module.train_dataloader()
+    assert loader.multiprocessing_context.get_start_method() == "spawn"
+    assert next(iter(loader))["image"].shape[0] == 2
