@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.atomic_file import PARTIAL_SUFFIX, write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.provenance import file_sha256
+from pipeline.fingerprints import file_sha256
 from pipeline.settings import load_settings
 from pipeline.store.commit import Commit, read_commit
 from pipeline.store.layout import VALID

@@ -18,7 +18,7 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from pipeline.errors import PipelineError, run_step
-from pipeline.provenance import code_version
+from pipeline.fingerprints import code_version
 from pipeline.settings import Settings, load_settings, short_hash
 from pipeline.settings_evaluate import (
     EncoderSettings,

@@ -23,7 +23,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.provenance import code_version
+from pipeline.fingerprints import code_version
 from pipeline.settings import load_settings
 from pipeline.store.object_path import store_path
 from training.cromss_task import CromssTask, NotFinite

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.provenance import code_version
+from pipeline.fingerprints import code_version
 from pipeline.settings import Settings, load_settings, short_hash
 from pipeline.settings_evaluate import ProbeSettings
 from pipeline.store.create import read_attributes

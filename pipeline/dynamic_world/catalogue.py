@@ -31,8 +31,8 @@ from pipeline.dynamic_world.expert_tile import (
 )
 from pipeline.dynamic_world.tile_table import write_tiles_table
 from pipeline.errors import PipelineError, run_step
+from pipeline.fingerprints import file_sha256
 from pipeline.legend import UNLABELLED
-from pipeline.provenance import file_sha256
 from pipeline.settings import load_settings
 
 _SUFFIXES = {".tif", ".tiff"}

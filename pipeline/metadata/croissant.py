@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.fingerprints import file_sha256
 from pipeline.metadata.coverage import Coverage
 from pipeline.metadata.sources import Source, bibtex_entries
 from pipeline.metadata.stac import collection_id, describe, keywords, store_href
 from pipeline.metadata.store_facts import ArrayFacts, GroupFacts, StoreFacts
-from pipeline.provenance import file_sha256
 from pipeline.store.metadata import ROOT_DOCUMENT
 from pipeline.store.sample_index import COLUMN_DESCRIPTIONS
 

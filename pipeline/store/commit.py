@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.fingerprints import code_version, file_sha256
 from pipeline.ledger import SeasonRecord, Status, read_notes, read_records, write_records
-from pipeline.provenance import code_version, file_sha256
 
 _NOTE = "shard_files"
 _VERSION_NOTE = "code_version"

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 import pipeline
-from pipeline.provenance import code_version
+from pipeline.fingerprints import code_version
 from pipeline.sensors import Band, bands_of
 from pipeline.settings import Settings
 from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, RECORD_ARRAYS, VALID

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.atomic_file import PARTIAL_SUFFIX, write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.provenance import file_sha256
+from pipeline.fingerprints import file_sha256
 from pipeline.store.commit import StoredFile, read_commit
 from pipeline.store.create import read_attributes
 from pipeline.store.metadata import ROOT_DOCUMENT

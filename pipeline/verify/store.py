@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dask_cluster import map_and_merge
-from pipeline.provenance import code_version
+from pipeline.fingerprints import code_version
 from pipeline.store.commit import StoredFile
 from pipeline.verify import alignment, checksums, classes, colours, figures, records, shard, values
 from pipeline.verify.evidence import Evidence, merge_evidence

@@ -12,8 +12,8 @@ import torch
 import zarr
 
 from pipeline.atomic_file import write_atomically
+from pipeline.fingerprints import code_version
 from pipeline.legend import UNLABELLED, load_legend
-from pipeline.provenance import code_version
 from pipeline.settings import load_settings
 from pipeline.store.reader import open_store
 from tests.benchmarks.laboratory_readings import SPLITS, Reading, read_trained_run

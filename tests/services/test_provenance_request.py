@@ -14,7 +14,7 @@ from pipeline.grid import PatchGrid, patch_grid
 from pipeline.ledger import SeasonRecord, Status
 from pipeline.locations.location import Location
 from pipeline.locations.table import write_locations
-from pipeline.metadata.sample_provenance import sample_provenance
+from pipeline.provenance import sample_provenance
 from pipeline.selection import choose_scenes
 from pipeline.settings import validate_settings
 from pipeline.store.commit import write_commit

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.provenance import code_version
+from pipeline.fingerprints import code_version
 from pipeline.settings_pretrain import PretrainRun, PretrainSettings
 from training.export import ExportedEncoder, export_encoders
 from training.fusion import CrossModalUnet

@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 from obstore.store import from_url
 
+from pipeline.fingerprints import file_sha256
 from pipeline.importers.eurosat import main as import_eurosat
 from pipeline.locations.sampling import draw_locations
 from pipeline.locations.table import write_locations
-from pipeline.provenance import file_sha256
 from pipeline.settings import validate_settings
 from pipeline.store.object_path import store_path, zarr_source
 from tests.unit.importers.releases import geotiff

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from pipeline.provenance import code_version, file_sha256
+from pipeline.fingerprints import code_version, file_sha256
 
-ASK = "import pipeline, pipeline.provenance as p; print(pipeline.__file__); print(p.code_version())"
+ASK = (
+    "import pipeline, pipeline.fingerprints as p; print(pipeline.__file__); print(p.code_version())"
+)
 
 
 def git(folder, *arguments):

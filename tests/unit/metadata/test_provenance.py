@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.metadata.sample_provenance import main, sample_provenance
+from pipeline.provenance import main, sample_provenance
 
 
 def test_a_seasonal_sample_has_four_dates_with_the_request_of_each(nol):
