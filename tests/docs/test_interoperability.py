@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pipeline.store.sample_index import index_store
 from tests.docs.printed import ROOT, blocks_of, commands_of
 from tests.placed_store import write_placed_store
 from tests.training.finished_run import write_run
@@ -26,7 +27,8 @@ def folder(tmp_path_factory):
     """A place like the one after `make demo`, with every command of the page carried out."""
     folder = tmp_path_factory.mktemp("demo")
     results = folder / "results" / "demo"
-    write_placed_store(results / "nol.zarr", PATCH)
+    store = write_placed_store(results / "nol.zarr", PATCH)
+    index_store(store, results / "nol.index.parquet")
     (results / "README.md").write_text("# the dataset\n")
     write_run(results / "runs" / "midF")
     with pytest.MonkeyPatch.context() as here:
