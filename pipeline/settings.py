@@ -5,8 +5,10 @@ derived from them: ``workflow/config/default.yaml`` (every key once) and ``schem
 (JSON schema).
 """
 
+import difflib
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,18 @@ def load_settings(path: Path) -> Settings:
 def _describe(mistake: Any) -> str:
     path = ".".join(str(part) for part in mistake["loc"]) or "(top level)"
     if mistake["type"] == "extra_forbidden":
-        return f"{path} is not a known key; see workflow/config/default.yaml"
+        return (
+            f"{path} is not a known key{_nearest(mistake['loc'])}; see workflow/config/default.yaml"
+        )
     message = mistake["msg"].removeprefix("Value error, ")
     return f"{path} = {mistake['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _nearest(place: Sequence[str | int]) -> str:
+    """The known key beside a mistyped one that looks most like it, as a question."""
+    table: Any = Settings().model_dump()
+    for part in place[:-1]:
+        table = table.get(part, {}) if isinstance(table, dict) else {}
+    known = table if isinstance(table, dict) else {}
+    found = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""

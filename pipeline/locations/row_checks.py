@@ -29,7 +29,7 @@ def check_exists(path: Path) -> None:
         PipelineError: There is no such file.
     """
     if not path.is_file():
-        raise PipelineError(f"locations.table = {str(path)!r} does not exist")
+        raise PipelineError(f"locations.table = {str(path)!r} does not exist; correct the path")
 
 
 def check_coordinates(path: Path, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> None:

@@ -46,7 +46,7 @@ def store_attributes(path: StorePath, needed: Sequence[str] = _NEEDED) -> dict[s
                 f"{path} is a URL, and this command reads stores on disk; copy the store here first"
             )
         raise PipelineError(
-            f"there is no store of ours at {path}: no Zarr store; build or import it first"
+            f"there is no store of ours at {path}; correct the path, or build or import it first"
         )
     if not str(attributes.get("layout", "")).startswith(_LAYOUTS):
         raise PipelineError(

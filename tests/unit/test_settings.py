@@ -22,7 +22,11 @@ def test_all_mistakes_are_reported_together_with_path_value_and_rule():
         )
     message = str(error.value)
     assert "\n" not in message
-    for part in ("gird is not a known key", "grid.pixels = 100", "multiple of 6"):
+    for part in (
+        "gird is not a known key (did you mean grid?)",
+        "grid.pixels = 100",
+        "multiple of 6",
+    ):
         assert part in message
     for part in ("earthengine.slots = 'many'", "valid integer", "seed = -1", "greater than or"):
         assert part in message
