@@ -26,8 +26,8 @@ from pipeline.pixel_source import EarthEnginePixels, PixelSource
 from pipeline.progress import ShardProgress
 from pipeline.quality import check_pixels
 from pipeline.run_lock import sole_job
-from pipeline.settings import Settings, load_settings
-from pipeline.settings_dataset import QualitySettings
+from pipeline.settings.dataset import QualitySettings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.staging import LazyPixels, Staging
 from pipeline.store.commit import damaged_files, read_commit, write_commit
 from pipeline.store.create import require_same_dataset

@@ -24,7 +24,7 @@ from pipeline.atomic_file import PARTIAL_SUFFIX, remove_partial_files, write_ato
 from pipeline.errors import PipelineError, run_step
 from pipeline.ledger import SeasonRecord
 from pipeline.outcomes import Outcomes
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.commit import Commit, damaged_files, read_commit
 from pipeline.store.create import read_attributes, require_same_dataset
 from pipeline.store.index import SampleRows, write_index

@@ -20,8 +20,8 @@ from pipeline.plan_facts import (
     shard_sizes,
     tile_shard_sizes,
 )
-from pipeline.settings import Settings, load_settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import Settings, load_settings
 
 COMPRESSED_SHARE = 0.63
 """Stored bytes per native byte: imagery of one real place, made-up labels (docs/codecs.md)."""

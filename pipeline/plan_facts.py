@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from pipeline.dynamic_world.tile_table import read_tiles_table
 from pipeline.ledger import Status
 from pipeline.locations.table import location_count
-from pipeline.settings import Settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import Settings
 
 PAPER_KEPT_SHARE = 103_793 / 251_079
 """Locations kept in the paper (section III-A)."""

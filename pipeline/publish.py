@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.atomic_file import PARTIAL_SUFFIX, write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import file_sha256
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 from pipeline.store.commit import Commit, read_commit
 from pipeline.store.layout import VALID
 from pipeline.store.metadata import ROOT_DOCUMENT, json_bytes

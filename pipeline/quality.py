@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.ledger import Reason
 from pipeline.season_pixels import LABEL_NODATA, S1_NODATA, S2_NODATA, SeasonPixels
-from pipeline.settings_dataset import QualitySettings
+from pipeline.settings.dataset import QualitySettings
 
 _S1_UNITS_PER_DB = 100
 

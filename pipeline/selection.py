@@ -24,7 +24,7 @@ from pipeline.grid import mgrs_epsg
 from pipeline.ledger import Reason, SeasonRecord, Status, describe, read_records, write_records
 from pipeline.locations.location import Location
 from pipeline.locations.table import read_shard
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 
 Rule = Literal["paper", "dw_first"]
 

@@ -20,7 +20,7 @@ from pipeline.atomic_file import write_atomically
 from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.create import read_attributes, replace_attributes
 from pipeline.store.groups import read_records
 from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS

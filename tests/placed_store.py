@@ -8,7 +8,7 @@ import zarr
 
 from pipeline.grid import PatchGrid
 from pipeline.season_pixels import S1_NODATA
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
 from pipeline.store.shards import write_shard

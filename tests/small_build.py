@@ -16,7 +16,7 @@ from pipeline.osm_landuse.agreement import Verdict, measure_agreement
 from pipeline.osm_landuse.store import OSM_ARRAYS, OSM_RECORDS
 from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
 from pipeline.report import label_sums
-from pipeline.settings import Settings, validate_settings
+from pipeline.settings.tree import Settings, validate_settings
 from pipeline.statistics import main as write_statistics
 from pipeline.store.commit import write_commit
 from pipeline.store.create import create_store

@@ -12,7 +12,7 @@ from pipeline.grid import PatchGrid
 from pipeline.ledger import SeasonRecord, Status
 from pipeline.locations.location import Location
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings import Settings, validate_settings
+from pipeline.settings.tree import Settings, validate_settings
 
 PATCH = 12
 SHARD_SIZE = 4

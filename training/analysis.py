@@ -14,25 +14,25 @@ import torch
 from matplotlib.figure import Figure
 
 from pipeline.errors import PipelineError, run_step
-from pipeline.settings import Settings, load_settings
-from pipeline.settings_evaluate import EvaluationKey
+from pipeline.settings.evaluate import EvaluationKey
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.object_path import StorePath, store_path
-from training.encoder_figures import (
+from training.downstream.task_tiles import is_simulated, task_store
+from training.downstream.tile_batch import TileInputs
+from training.downstream.trained_network import read_network_weights
+from training.encoders.features import stage_features
+from training.encoders.figures import (
     divergence_figure,
     variance_figure,
     variance_rows,
     weight_divergence,
 )
 from training.evaluate import build_network, plan_evaluation
-from training.export import read_description
-from training.features import stage_features
-from training.figures import write_figure
-from training.map_figure import map_figure
-from training.run_figures import selection_panels, statistics_divergence, statistics_figure
-from training.samples import TileDataset
-from training.task_tiles import is_simulated, task_store
-from training.tile_batch import TileInputs
-from training.trained_network import read_network_weights
+from training.loading.samples import TileDataset
+from training.maps.figure_files import write_figure
+from training.maps.map_figure import map_figure
+from training.run.export import read_description
+from training.run.figures import selection_panels, statistics_divergence, statistics_figure
 
 _BATCH = 4
 

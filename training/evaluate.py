@@ -1,7 +1,7 @@
 """Score one encoder on one task: ``python -m training.evaluate --task dw --encoder midF_s2 ...``.
 
 A network of the task's head on the encoder is trained on the store's training tiles and scored on
-every test tile. The result is one row in a file of its own (`training.score_rows`).
+every test tile. The result is one row in a file of its own (`training.scores.rows`).
 """
 
 import argparse
@@ -19,8 +19,7 @@ from torch import nn
 
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
-from pipeline.settings import Settings, load_settings, short_hash
-from pipeline.settings_evaluate import (
+from pipeline.settings.evaluate import (
     EncoderSettings,
     EvaluateSettings,
     EvaluationKey,
@@ -28,24 +27,25 @@ from pipeline.settings_evaluate import (
     Mode,
     TaskSettings,
 )
+from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
 from pipeline.store.object_path import StorePath
-from training.finetune import Protocol, score_tiles, train
-from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
-from training.heads import Segmenter, build_segmenter, freeze
-from training.inputs import InputContract
-from training.samples import TileDataset
-from training.score_rows import ScoreRow, write_row
-from training.task_tiles import (
+from training.downstream.finetune import Protocol, score_tiles, train
+from training.downstream.heads import Segmenter, build_segmenter, freeze
+from training.downstream.task_tiles import (
     class_colors,
     class_names,
     drawn_tiles,
     is_simulated,
     task_store,
 )
-from training.tile_batch import CropRecipe, TileInputs
-from training.trained_network import NetworkDescription, write_network
-from training.weights import encoder_name, open_encoder, weights_of
+from training.downstream.tile_batch import CropRecipe, TileInputs
+from training.downstream.trained_network import NetworkDescription, write_network
+from training.encoders.configured_encoder import encoder_name, open_encoder, weights_of
+from training.loading.inputs import InputContract
+from training.loading.samples import TileDataset
+from training.run.gpus import gpus_of_this_run, installed_gpus, takes_gpus
+from training.scores.rows import ScoreRow, write_row
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.settings import load_settings
-from training.bootstrap import bootstrap_intervals
-from training.score_rows import METRICS, ScoreRow, read_row
+from pipeline.settings.tree import load_settings
+from training.scores.bootstrap import bootstrap_intervals
+from training.scores.rows import METRICS, ScoreRow, read_row
 
 SUMMARY_KEY = ("task", "encoder", "mode", "label_fraction")
 """What the seeds of one evaluation share."""

@@ -23,11 +23,11 @@ from pipeline.export.hub_limits import (
     listing,
     upload_command,
 )
-from training.export import ExportedEncoder
-from training.fusion import Modality
-from training.loading_snippets import is_resnet
+from training.cromss.fusion import Modality
+from training.encoders.loading_snippets import is_resnet
 from training.model_card import LICENCE, model_card
-from training.trained_run import TrainedRun, read_run
+from training.run.export import ExportedEncoder
+from training.run.trained_run import TrainedRun, read_run
 
 WEIGHTS = "model.safetensors"
 """The name that the Hub's libraries look for."""

@@ -13,10 +13,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 import pipeline
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import run_step
-from training.fusion import Modality
-from training.inputs import InputContract
-from training.loading_snippets import loading_snippets
-from training.trained_run import PublishedScore, TrainedRun, read_run
+from training.cromss.fusion import Modality
+from training.encoders.loading_snippets import loading_snippets
+from training.loading.inputs import InputContract
+from training.run.trained_run import PublishedScore, TrainedRun, read_run
 
 LICENCE = "mit"
 """Default licence of the weights: that of the package which made them."""

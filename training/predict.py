@@ -31,11 +31,11 @@ from torch import nn
 
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED
-from training.blending import Window, blended_strips
-from training.inputs import InputScaling
-from training.scenes import FileScene, Ground, Scene, StoreScene
-from training.task_tiles import valid_tiles
-from training.trained_network import NetworkDescription, read_network
+from training.downstream.task_tiles import valid_tiles
+from training.downstream.trained_network import NetworkDescription, read_network
+from training.loading.inputs import InputScaling
+from training.maps.blending import Window, blended_strips
+from training.maps.scenes import FileScene, Ground, Scene, StoreScene
 
 _BLOCK = 512
 """Rows and columns of a block of the file."""
@@ -184,7 +184,7 @@ def read_networks(paths: Sequence[Path]) -> list[tuple[nn.Module, NetworkDescrip
     """Networks of one task, that of Sentinel-2 first.
 
     Args:
-        paths: Files of `training.trained_network`.
+        paths: Files of `training.downstream.trained_network`.
 
     Raises:
         PipelineError: A file is none, or the networks know different classes.

@@ -24,16 +24,16 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 from pipeline.store.object_path import store_path
-from training.cromss_task import CromssTask, NotFinite
-from training.data_module import PretrainData
-from training.export import ExportedEncoder, export_encoders
-from training.gpus import gpus_of_this_run, installed_gpus
-from training.preflight import contracts_of
-from training.run_checkpoints import STOPPED, AtomicCheckpointIO, RunCheckpoints, last_checkpoint
-from training.run_plan import RunPlan, plan_run
-from training.run_records import Panels, RunRecords, ThroughputBar
+from training.loading.data_module import PretrainData
+from training.run.checkpoints import STOPPED, AtomicCheckpointIO, RunCheckpoints, last_checkpoint
+from training.run.cromss_task import CromssTask, NotFinite
+from training.run.export import ExportedEncoder, export_encoders
+from training.run.gpus import gpus_of_this_run, installed_gpus
+from training.run.plan import RunPlan, plan_run
+from training.run.preflight import contracts_of
+from training.run.records import Panels, RunRecords, ThroughputBar
 
 
 def pretrain(plan: RunPlan) -> list[Path]:

@@ -20,17 +20,17 @@ from torch import Tensor
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
-from pipeline.settings import Settings, load_settings, short_hash
-from pipeline.settings_evaluate import ProbeSettings
+from pipeline.settings.evaluate import ProbeSettings
+from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
-from training.encoders import RANDOM
-from training.features import pooled_features
-from training.gpus import gpus_of_this_run, installed_gpus, takes_gpus
-from training.scene_tiles import SceneTiles
-from training.score_rows import METRICS, scores_of
-from training.task_tiles import is_simulated, task_store
-from training.tile_batch import TileInputs
-from training.weights import open_encoder, weights_of
+from training.downstream.scene_tiles import SceneTiles
+from training.downstream.task_tiles import is_simulated, task_store
+from training.downstream.tile_batch import TileInputs
+from training.encoders.configured_encoder import open_encoder, weights_of
+from training.encoders.features import pooled_features
+from training.encoders.named_encoder import RANDOM
+from training.run.gpus import gpus_of_this_run, installed_gpus, takes_gpus
+from training.scores.rows import METRICS, scores_of
 
 _STEPS = 200
 """Of L-BFGS; the problem is convex, and a few dozen are usually enough."""

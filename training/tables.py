@@ -17,9 +17,9 @@ import pandas as pd
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from training.score_rows import METRICS
-from training.score_table import Mark, ScoreCell, ScoreTable, TableRow
-from training.table_text import RENDERERS
+from training.scores.rows import METRICS
+from training.scores.table import Mark, ScoreCell, ScoreTable, TableRow
+from training.scores.text import RENDERERS
 
 MODES = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 METRIC_TITLES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1"}
@@ -30,7 +30,7 @@ _SIMULATED = "SIMULATED data: these scores say nothing about real land cover."
 
 def read_published() -> pd.DataFrame:
     """Scores from publications, a row each with the table it stands in (percent)."""
-    table = files("training").joinpath("published_scores.csv")
+    table = files("training.scores").joinpath("published_scores.csv")
     with table.open(encoding="utf-8") as file:
         return pd.read_csv(file)
 

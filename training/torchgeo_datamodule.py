@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset, random_split
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
 from pipeline.store.object_path import store_path
-from training.fusion import Modality
-from training.inputs import contract_of
-from training.tile_statistics import tile_statistics
+from training.cromss.fusion import Modality
+from training.downstream.tile_statistics import tile_statistics
+from training.loading.inputs import contract_of
 from training.torchgeo_dataset import S1_BANDS, NoldoDataset
 
 try:

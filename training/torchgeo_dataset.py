@@ -2,7 +2,7 @@
 
 The way into torchgeo's trainers and everything that speaks its conventions: a sample is a dict with
 ``image`` and ``mask``. Needs torchgeo (``pip install noldo[baselines]``); our own training does
-not, and reads batches in `training.samples`.
+not, and reads batches in `training.loading.samples`.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from pipeline.label_classes import LabelClass, class_palette
 from pipeline.season_pixels import S1_NODATA
 from pipeline.sensors import cube_bands
 from pipeline.store.object_path import store_path
-from training.batch import S1_STEP_DB
+from training.loading.batch import S1_STEP_DB
 
 try:
     from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset, RGBBandsMissingError

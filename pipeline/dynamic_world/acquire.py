@@ -19,7 +19,7 @@ from pipeline.dynamic_world.settings import DynamicWorldSettings, is_url
 from pipeline.errors import PipelineError, run_step
 from pipeline.importers.archives import DamagedMember, Refusal, iterate_members
 from pipeline.inputs import bring, in_object_storage
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 
 _WANTED = {".tif", ".tiff", ".csv"}
 

@@ -33,7 +33,7 @@ from pipeline.dynamic_world.tile_table import write_tiles_table
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import file_sha256
 from pipeline.legend import UNLABELLED
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 
 _SUFFIXES = {".tif", ".tiff"}
 _DATED = re.compile(r"dw_-?\d+(?:\.\d+)?_-?\d+(?:\.\d+)?-(\d{8})")

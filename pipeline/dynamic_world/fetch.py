@@ -36,7 +36,7 @@ from pipeline.earthengine.errors import EarthEngineFault, Missing
 from pipeline.earthengine.session import Endpoint, earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.ledger import Reason, SeasonRecord, Status, describe
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.commit import damaged_files, read_commit, write_commit
 from pipeline.store.tiles import LazyTiles, write_tiles
 

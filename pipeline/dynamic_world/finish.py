@@ -21,7 +21,7 @@ from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.errors import PipelineError, run_step
 from pipeline.finish import summary_text
 from pipeline.ledger import SeasonRecord, Status
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.commit import Commit, damaged_files, read_commit
 from pipeline.store.create import read_attributes
 from pipeline.store.layout import NO_TIME

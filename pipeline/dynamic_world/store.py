@@ -9,7 +9,7 @@ from pipeline.atomic_file import write_atomically
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.errors import PipelineError, run_step
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.description import common_attributes, imagery_source, titled
 from pipeline.store.metadata import json_bytes
 from pipeline.store.tile_layout import (

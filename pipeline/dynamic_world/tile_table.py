@@ -10,7 +10,7 @@ from pipeline.atomic_file import atomic_file
 from pipeline.dynamic_world.expert_tile import ExpertTile, Split
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
-from pipeline.settings import Settings, short_hash
+from pipeline.settings.tree import Settings, short_hash
 
 _SCHEMA = pa.schema(
     [

@@ -17,7 +17,7 @@ import filelock
 from pipeline.atomic_file import write_atomically
 from pipeline.earthengine.errors import BudgetExhausted
 from pipeline.errors import PipelineError
-from pipeline.settings_services import EarthEngineSettings
+from pipeline.settings.services import EarthEngineSettings
 
 SELECTION = "selection"
 PIXELS = "pixels"

@@ -28,7 +28,7 @@ from pipeline.earthengine.errors import (
 from pipeline.earthengine.limiter import AdaptiveLimiter
 from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
-from pipeline.settings_services import EarthEngineSettings
+from pipeline.settings.services import EarthEngineSettings
 
 Raw = TypeVar("Raw")
 Answer = TypeVar("Answer")

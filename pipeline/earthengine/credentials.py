@@ -15,7 +15,7 @@ from google.oauth2 import service_account
 
 from pipeline.earthengine.errors import access_denied, classify
 from pipeline.errors import PipelineError
-from pipeline.settings_services import EarthEngineSettings
+from pipeline.settings.services import EarthEngineSettings
 
 
 def google_credentials(settings: EarthEngineSettings) -> Any:

@@ -17,8 +17,8 @@ from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import EarthEngineFault, Transient
 from pipeline.grid import PatchGrid
 from pipeline.locations.location import Location
-from pipeline.settings import Settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import Settings
 
 S2_COLLECTION = "COPERNICUS/S2_HARMONIZED"
 """Level-1C with the offset of processing baseline 04.00 taken off again."""

@@ -26,8 +26,8 @@ from pipeline.earthengine.errors import (
 from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
-from pipeline.settings_services import EarthEngineSettings, SimulatorSettings
+from pipeline.settings.services import EarthEngineSettings, SimulatorSettings
+from pipeline.settings.tree import Settings
 
 Endpoint = Literal["standard", "high_volume"]
 

@@ -19,7 +19,7 @@ from pipeline.importers.scenes import is_sentinel2
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder
 from pipeline.importers.units import Decoded, Files, Key, Unit, units_of
 from pipeline.legend import UNLABELLED, load_legend
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 
 _LOCATION = re.compile(r"\d{7}")
 _MISFIT_PIXELS = 4

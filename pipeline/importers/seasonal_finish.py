@@ -13,7 +13,7 @@ from pipeline.importers.report import Outcome, Row
 from pipeline.importers.scenes import mgrs_tile
 from pipeline.importers.seasonal_store import SeasonalStore, empty_columns, write_columns
 from pipeline.importers.shard_board import REFUSED, read_facts
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import NO_TIME, VALID
 
 PARTS = ("s2", "s1", "label")

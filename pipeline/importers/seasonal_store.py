@@ -20,7 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.importers.offset import UNKNOWN
 from pipeline.importers.shard_board import StoredArray
 from pipeline.sensors import bands_of, cube_bands
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.create import read_attributes
 from pipeline.store.description import band_table, common_attributes
 from pipeline.store.layout import (

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.settings_section import InputPlace, Section
+from pipeline.settings.section import InputPlace, Section
 
 
 class ImporterSettings(Section):

@@ -23,7 +23,7 @@ from pipeline.importers.scenes import in_order_of_time, sensing_time
 from pipeline.importers.units import Decoded, Key, Unit
 from pipeline.importers.zarr_v2 import ZippedGroup
 from pipeline.sensors import cube_bands
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 
 _MODALITIES = {"S2L1C": "s2", "S1GRD": "s1"}
 _SPLITS = {"val": "validation", "train": "train"}

@@ -27,7 +27,7 @@ from pipeline.importers.scenes import (
 )
 from pipeline.importers.units import Decoded, Files, Key
 from pipeline.sensors import bands_of
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import PIXEL_ARRAYS
 
 PATCH_PIXELS = 264

@@ -32,8 +32,8 @@ from pipeline.importers.scenes import mgrs_tile
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder
 from pipeline.importers.units import Decoded, Key, Unit
 from pipeline.legend import UNLABELLED
-from pipeline.settings import load_settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import load_settings
 
 _PIXEL_M = 10.0
 _WGS84 = 4326

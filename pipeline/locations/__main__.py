@@ -11,7 +11,7 @@ from pipeline.errors import run_step
 from pipeline.locations.location import Location
 from pipeline.locations.sampling import draw_locations
 from pipeline.locations.table import write_locations
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 
 LOG = logging.getLogger(__name__)
 

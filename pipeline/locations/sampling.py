@@ -31,7 +31,7 @@ from pipeline.locations.samplers import (
 from pipeline.locations.seasons import Dates, shifted_dates
 from pipeline.locations.ssl4eo import read_ssl4eo
 from pipeline.locations.table import location_count, table_path
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 
 LOG = logging.getLogger(__name__)
 

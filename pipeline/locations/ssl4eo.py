@@ -25,7 +25,7 @@ from pipeline.locations.row_checks import (
     check_zones,
 )
 from pipeline.locations.seasons import Dates
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 
 _COLUMNS = ["sample_id", "time", "geometry", "tile_crs"]
 

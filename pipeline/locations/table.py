@@ -20,7 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
 from pipeline.inputs import bring
 from pipeline.locations.location import Location
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 
 ROWS_PER_GROUP = 4096
 """Few enough to read in milliseconds, many enough to keep the footer of a long table small."""

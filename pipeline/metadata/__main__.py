@@ -21,7 +21,7 @@ from pipeline.metadata.stac import COLLECTION_FILE, CROISSANT_FILE, ITEMS_FILE, 
 from pipeline.metadata.stac_items import ItemMaker, write_items
 from pipeline.metadata.store_facts import read_store_facts
 from pipeline.metadata.validation import check_croissant, check_stac
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 
 CHECKED_ITEMS = 100
 """Items that are validated; all are made by the same lines from rows of one schema."""

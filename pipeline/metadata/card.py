@@ -21,7 +21,7 @@ from pipeline.metadata.coverage import Coverage, read_coverage
 from pipeline.metadata.sources import Source, bibtex_entries, licence_notices, sources_of
 from pipeline.metadata.stac import collection_licence, keywords
 from pipeline.metadata.store_facts import StoreFacts, read_store_facts
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
 """Hugging Face's classes of sizes."""

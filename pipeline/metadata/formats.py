@@ -27,7 +27,7 @@ from pipeline.importers.tile_import import TileRelease
 from pipeline.metadata.sources import sources_of
 from pipeline.metadata.store_facts import ArrayFacts, GroupFacts, StoreFacts, read_store_facts
 from pipeline.osm_landuse.store import OSM_ARRAYS, OSM_RECORDS
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 from pipeline.store.create import create_store
 from pipeline.store.description import common_attributes
 from pipeline.store.layout import RecordArray

@@ -40,7 +40,7 @@ from pipeline.osm_landuse.store import (
 )
 from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
 from pipeline.osm_landuse.vetoes import Veto, read_vetoes
-from pipeline.settings import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.create import read_attributes
 from pipeline.store.reader import open_store
 from pipeline.store.tile_layout import TILE_LAYOUT, TileGroup

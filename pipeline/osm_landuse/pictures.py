@@ -13,7 +13,7 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import run_step
 from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles
 from pipeline.osm_landuse.dw_tiles import imaged_tiles
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

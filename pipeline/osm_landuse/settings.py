@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.settings_section import Section
+from pipeline.settings.section import Section
 
 _EFFORT = {
     "contact",

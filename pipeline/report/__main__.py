@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.errors import run_step
 from pipeline.report.contents import read_contents
 from pipeline.report.page import write_page
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

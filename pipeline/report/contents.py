@@ -36,7 +36,7 @@ from pipeline.report.counts import (
     tile_distributions,
 )
 from pipeline.report.effort import Effort, read_effort
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 from pipeline.store.create import read_attributes
 from pipeline.store.groups import group_names
 from pipeline.verify.findings import Verification, read_verification

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.simulator.world import truth
 from pipeline.store.reader import open_store, sample_grid
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
-from pipeline.settings import Settings, load_settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.description import group_attributes
 from pipeline.store.layout import (
     NATIVE_LAYOUT,

@@ -8,7 +8,7 @@ from typing import Any
 import pipeline
 from pipeline.fingerprints import code_version
 from pipeline.sensors import Band, bands_of
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, RECORD_ARRAYS, VALID
 
 _NOL_TITLE = "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons"

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.season_pixels import LABEL_NODATA, S1_NODATA, S2_NODATA
 from pipeline.sensors import bands_of
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 
 NATIVE_LAYOUT = "noldo-native-1"
 """Group attribute ``layout`` of this form; every store of ours has one that starts ``noldo-``."""

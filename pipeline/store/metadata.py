@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import RECORDS_PER_CHUNK, RecordArray
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_file import atomic_file
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import PIXEL_ARRAYS, PixelArray, shard_files
 from pipeline.store.shard_file import ShardFile
 

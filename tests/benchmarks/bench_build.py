@@ -18,7 +18,7 @@ import pandas as pd
 
 from pipeline.plan import BuildPlan, plan_build
 from pipeline.plan_facts import kept_locations, shard_sizes
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.journal import WORK, RequestRecord
 from pipeline.simulator.server import SimulatedEarthEngine

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from pipeline.settings import Settings, validate_settings
+from pipeline.settings.tree import Settings, validate_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.server import SimulatedEarthEngine
 from tests.benchmarks.measured_run import POLL_S, Run, measured

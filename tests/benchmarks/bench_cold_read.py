@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import PIXEL_ARRAYS
 from tests.benchmarks.textured_store import write_textured_store
-from training.loader import EpochSampler
-from training.samples import Draw, NolDataset
+from training.loading.loader import EpochSampler
+from training.loading.samples import Draw, NolDataset
 
 BATCH = 64
 SHARD = 32

@@ -16,7 +16,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.settings_pretrain import PretrainRun
+from pipeline.settings.pretrain import PretrainRun
 from tests.benchmarks.training_steps import EPOCH, Trainee, preparation, seconds, stored_batch
 
 LIMIT = 1.7

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from tests.benchmarks.bench_build_memory import run_measured
 from tests.benchmarks.stand_in_build import stand_in_build
 

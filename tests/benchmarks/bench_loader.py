@@ -22,12 +22,12 @@ import psutil
 import torch
 from torch.utils.data import Sampler
 
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import PIXEL_ARRAYS
 from tests.benchmarks.released_loader import ReleasedDataset, write_records
 from tests.benchmarks.textured_store import textured_places, write_textured_store
-from training.loader import make_loader
-from training.samples import Draw, NolDataset
+from training.loading.loader import make_loader
+from training.loading.samples import Draw, NolDataset
 
 BATCH = 64
 SHARD = 32

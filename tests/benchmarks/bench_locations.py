@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.locations.sampling import draw_locations
 from pipeline.locations.table import read_shard, write_locations
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 RATE_LIMIT = 2_000
 """Locations a second: 250,000 in about two minutes."""

@@ -13,8 +13,8 @@ import time
 import torch
 
 from tests.benchmarks.released_loss import released_step
-from training.losses import CromssLoss
-from training.smoothing import smoothing_prior
+from training.cromss.losses import CromssLoss
+from training.cromss.smoothing import smoothing_prior
 
 NUM_CLASSES = 9
 EPOCH = 40

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.plan import BuildPlan, TilePlan, plan_build, plan_tiles
 from pipeline.plan_facts import kept_locations, paired_tiles, shard_sizes, tile_shard_sizes
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.journal import WORK
 from pipeline.simulator.server import SimulatedEarthEngine

@@ -1,8 +1,8 @@
 """Are features better than chance on real images? A linear probe and kNN on EuroSAT patches.
 
 ``python -m tests.benchmarks.bench_probe [ENCODER ...]``: every encoder named (a file of ours, or a
-name of ``training/encoders.csv``; by default that of the demo, if it was made) is reported beside
-random weights. Patches are the real ones of the sample folder (NOLDO_SAMPLE_DATA), each scored once
+name of ``encoders.csv``; by default that of the demo, if it was made) is reported beside random
+weights. Patches are the real ones of the sample folder (NOLDO_SAMPLE_DATA), each scored once
 in five folds; the limit is chance.
 """
 
@@ -16,12 +16,12 @@ import rasterio
 import torch
 
 from pipeline.sensors import cube_bands
-from pipeline.settings_evaluate import ProbeSettings
-from training.encoders import load_encoder
-from training.export import read_encoder
-from training.features import pooled_features
+from pipeline.settings.evaluate import ProbeSettings
+from training.downstream.tile_batch import TileInputs
+from training.encoders.features import pooled_features
+from training.encoders.named_encoder import load_encoder
 from training.probe import linear_probe, nearest_neighbours
-from training.tile_batch import TileInputs
+from training.run.export import read_encoder
 
 PATCHES = Path(os.environ.get("NOLDO_SAMPLE_DATA", "../shared/data/real")) / "eurosat"
 DEMO = Path("results/demo/runs/midF/encoders/s2.safetensors")

@@ -15,7 +15,7 @@ import sys
 
 import torch
 
-from pipeline.settings_pretrain import PretrainRun
+from pipeline.settings.pretrain import PretrainRun
 from tests.benchmarks.released_loss import released_step
 from tests.benchmarks.training_steps import EPOCH, Trainee, preparation, seconds, stored_batch
 

@@ -8,16 +8,20 @@ from torch import Tensor
 
 from pipeline.legend import UNLABELLED
 from pipeline.store.object_path import store_path
-from training.batch import NetworkBatch
-from training.cromss_task import CromssTask
-from training.fusion import Modality
-from training.networks import logits_by_modality
-from training.preflight import contracts_of
-from training.run_checkpoints import read_training_state
-from training.run_plan import RunPlan
-from training.samples import NUM_CLASSES, NolDataset
-from training.selection import cross_modal_enhancement, label_confidence, segmentation_weights
-from training.tally import SeparationTally
+from training.cromss.fusion import Modality
+from training.cromss.networks import logits_by_modality
+from training.cromss.selection import (
+    cross_modal_enhancement,
+    label_confidence,
+    segmentation_weights,
+)
+from training.loading.batch import NetworkBatch
+from training.loading.samples import NUM_CLASSES, NolDataset
+from training.run.checkpoints import read_training_state
+from training.run.cromss_task import CromssTask
+from training.run.plan import RunPlan
+from training.run.preflight import contracts_of
+from training.run.tally import SeparationTally
 
 SPLITS = ("train", "validation")
 

@@ -14,12 +14,12 @@ import zarr
 from pipeline.atomic_file import write_atomically
 from pipeline.fingerprints import code_version
 from pipeline.legend import UNLABELLED, load_legend
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 from pipeline.store.reader import open_store
 from tests.benchmarks.laboratory_readings import SPLITS, Reading, read_trained_run
-from training.metric_table import ALL
-from training.run_plan import RunPlan, plan_run
-from training.samples import NUM_CLASSES
+from training.loading.samples import NUM_CLASSES
+from training.run.metric_table import ALL
+from training.run.plan import RunPlan, plan_run
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 

@@ -14,8 +14,8 @@ from pipeline.ledger import SeasonRecord, Status, write_records
 from pipeline.locations.location import Location
 from pipeline.locations.table import write_locations
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings import Settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import Settings
 from pipeline.staging import LazyPixels
 from pipeline.store.commit import write_commit
 from pipeline.store.create import create_store

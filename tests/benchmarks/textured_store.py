@@ -16,8 +16,8 @@ import zarr
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings import validate_settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import validate_settings
 from pipeline.store.create import create_store
 from pipeline.store.layout import PIXEL_ARRAYS
 from pipeline.store.shards import write_shard

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pipeline.settings_pretrain import PretrainRun
-from training.batch import BatchPreparation, NetworkBatch
-from training.inputs import UNITS, InputContract, band_names
-from training.networks import build_network, logits_by_modality
-from training.objective import RunLoss
-from training.samples import NUM_CLASSES, StoredBatch
+from pipeline.settings.pretrain import PretrainRun
+from training.cromss.networks import build_network, logits_by_modality
+from training.cromss.objective import RunLoss
+from training.loading.batch import BatchPreparation, NetworkBatch
+from training.loading.inputs import UNITS, InputContract, band_names
+from training.loading.samples import NUM_CLASSES, StoredBatch
 
 EPOCH = 40
 FRAME = 264
@@ -59,7 +59,7 @@ def preparation(run: PretrainRun) -> BatchPreparation:
 
 
 class Trainee:
-    """A network with its optimiser, as `training.cromss_task` sets them up."""
+    """A network with its optimiser, as `training.run.cromss_task` sets them up."""
 
     def __init__(
         self,

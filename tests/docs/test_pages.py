@@ -4,7 +4,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from pipeline.settings import Settings, validate_settings
+from pipeline.settings.tree import Settings, validate_settings
 from tests.docs.printed import ROOT, blocks_of
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))

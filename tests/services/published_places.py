@@ -15,7 +15,7 @@ from pipeline.ledger import SeasonRecord
 from pipeline.locations.location import Location
 from pipeline.locations.sampling import draw_locations
 from pipeline.selection import choose_scenes
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 ROOT = Path(__file__).parents[2]
 METADATA = (

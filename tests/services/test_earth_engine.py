@@ -19,7 +19,7 @@ from pipeline.grid import mgrs_epsg, patch_grid
 from pipeline.ledger import Status
 from pipeline.locations.location import Location
 from pipeline.selection import choose_scenes
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.faults import FaultPlan, FaultRule
 from pipeline.simulator.server import SimulatedEarthEngine

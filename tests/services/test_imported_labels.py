@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
 from pipeline.importers.ssl4eo import import_ssl4eo
 from pipeline.importers.ssl4eo_labels import label_from_earth_engine, main
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.faults import FaultPlan, FaultRule
 from pipeline.simulator.server import SimulatedEarthEngine

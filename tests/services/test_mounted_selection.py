@@ -15,7 +15,7 @@ from pipeline.ledger import Status
 from pipeline.locations.location import Location
 from pipeline.selection import choose_scenes
 from pipeline.sensors import cube_bands
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.simulator.mounted import MountedArchive
 from pipeline.simulator.server import SimulatedEarthEngine
 

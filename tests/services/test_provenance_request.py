@@ -16,7 +16,7 @@ from pipeline.locations.location import Location
 from pipeline.locations.table import write_locations
 from pipeline.provenance import sample_provenance
 from pipeline.selection import choose_scenes
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.store.commit import write_commit
 from pipeline.store.create import create_store
 from pipeline.store.shards import write_shard

@@ -16,8 +16,8 @@ from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import ZarrArray, open_chunks
 from tests.training.conftest import SAMPLES, learnable_pixels, tiny_plan, write_store
 from tests.workflow.s3_server import BUCKET, s3_server, server_command
-from training.loader import EpochSampler, make_loader
-from training.samples import Draw, NolDataset
+from training.loading.loader import EpochSampler, make_loader
+from training.loading.samples import Draw, NolDataset
 
 URL = f"s3://{BUCKET}/nol.zarr"
 

@@ -13,7 +13,7 @@ from pipeline.grid import patch_grid
 from pipeline.ledger import Reason, Status, read_records, write_records
 from pipeline.locations.location import Location
 from pipeline.locations.table import read_locations, write_locations
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 
 DATES = (dt.date(2020, 12, 21), dt.date(2021, 3, 20), dt.date(2021, 6, 21), dt.date(2021, 9, 22))
 COUNT = 6

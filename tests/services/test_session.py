@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 EXPIRED = json.dumps({"error": "invalid_grant", "error_description": "Token has expired."})
 

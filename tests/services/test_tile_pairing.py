@@ -17,7 +17,7 @@ from pipeline.earthengine.queries import S1_COLLECTION, S2_COLLECTION
 from pipeline.earthengine.session import earth_engine
 from pipeline.ledger import Status
 from pipeline.sensors import cube_bands
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.expert_tiles import draw_places
 from pipeline.simulator.server import SimulatedEarthEngine

@@ -10,12 +10,12 @@ import yaml
 import zarr
 
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings import Settings, validate_settings
-from pipeline.settings_dataset import SEASONS
+from pipeline.settings.dataset import SEASONS
+from pipeline.settings.tree import Settings, validate_settings
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
 from pipeline.store.shards import write_shard
-from training.run_plan import RunPlan, plan_run
+from training.run.plan import RunPlan, plan_run
 
 PATCH = 48
 SAMPLES = 24
@@ -125,3 +125,25 @@ def tiny_plan(store: Path, output: Path, **changes) -> RunPlan:
     text = yaml.safe_dump(settings.model_dump(mode="json"))
     (output / "settings.yaml").write_text(text)
     return plan_run(settings.pretrain, "tiny", settings.seed, store, output)
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """Three tiles of 50 pixels with a cube of 13 bands; the second one is not valid."""
+    rng = np.random.default_rng(0)
+    root = zarr.create_group(tmp_path / "dw.zarr", attributes={"layout": "noldo-tiles-1"})
+    group = root.create_group("test", attributes={"layout": "noldo-tiles-1"})
+    shapes = {
+        "s2": (rng.integers(1, 4000, (3, 13, 50, 50), np.uint16), ["sample", "band_s2", "y", "x"]),
+        "s1": (rng.integers(-3000, 0, (3, 2, 50, 50), np.int16), ["sample", "band_s1", "y", "x"]),
+        "label": (rng.integers(0, 9, (3, 50, 50), np.uint8), ["sample", "y", "x"]),
+        "valid": (np.array([True, False, True]), ["sample"]),
+    }
+    for name, (values, dimensions) in shapes.items():
+        whole = values.shape[1:]
+        array = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, chunks=(1, *whole),
+            dimension_names=dimensions, attributes={"flag_values": list(range(9))},
+        )  # fmt: skip
+        array[:] = values
+    return tmp_path / "dw.zarr", {name: values for name, (values, _) in shapes.items()}

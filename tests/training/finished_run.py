@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from pipeline.fingerprints import code_version
-from pipeline.settings_pretrain import PretrainRun, PretrainSettings
-from training.export import ExportedEncoder, export_encoders
-from training.fusion import CrossModalUnet
-from training.inputs import InputContract, band_names
-from training.metric_table import Measurement, MetricTable
+from pipeline.settings.pretrain import PretrainRun, PretrainSettings
+from training.cromss.fusion import CrossModalUnet
+from training.loading.inputs import InputContract, band_names
+from training.run.export import ExportedEncoder, export_encoders
+from training.run.metric_table import Measurement, MetricTable
 
 ENCODER = "resnet18"
 SCORES = {"oa": 0.9, "aa": 0.5, "miou": 0.4, "mf1": float("nan")}

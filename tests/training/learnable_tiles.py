@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.settings_evaluate import (
+from pipeline.settings.evaluate import (
     EncoderSettings,
     EvaluateSettings,
     EvaluationKey,

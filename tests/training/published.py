@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from training.encoder_table import EncoderEntry
-from training.fusion import CrossModalUnet
-from training.vit_pyramid import VIT_LARGE, VitShape, build_vit
+from training.cromss.fusion import CrossModalUnet
+from training.encoders.table import EncoderEntry
+from training.encoders.vit_pyramid import VIT_LARGE, VitShape, build_vit
 
 _DECODER = {
     "mask_token": (1, 1, 512),
@@ -53,7 +53,7 @@ PUBLISHED_EXTRAS: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "dofa": _DOFA,
 }
-"""Names beside the encoder, after the sources in `training.published_weights.KEY_LAYOUTS`."""
+"""Names beside the encoder, after the sources in `published_weights.KEY_LAYOUTS`."""
 
 
 def constants(entry: EncoderEntry) -> dict[str, float]:
@@ -98,7 +98,7 @@ def _write(entry: EncoderEntry, folder: Path, tensors: dict[str, Tensor]) -> Pat
 
 
 def _lightning_checkpoint(entry: EncoderEntry, encoder: dict[str, Tensor]) -> dict[str, object]:
-    """The released layout: `training.checkpoints` has the table of its names."""
+    """The released layout: `training.encoders.weight_files` has the table of its names."""
     late = entry.keys == "cromss_late"
     ours = {"s1": "model1.encoder." if late else "encoder1.", "s2": "model2.encoder."}
     if not late:

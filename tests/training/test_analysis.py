@@ -10,14 +10,18 @@ from pipeline.errors import PipelineError
 from pipeline.legend import load_legend
 from tests.training.conftest import tiny_plan
 from tests.training.learnable_tiles import small_plan, tile, write_tile_store
-from training.distances import accumulated_variance, histogram_divergence, normal_divergence
-from training.encoder_figures import variance_figure, variance_rows, weight_divergence
+from training.downstream.trained_network import read_network_weights
+from training.encoders.distances import (
+    accumulated_variance,
+    histogram_divergence,
+    normal_divergence,
+)
+from training.encoders.figures import variance_figure, variance_rows, weight_divergence
 from training.evaluate import build_network, evaluate
-from training.figures import write_figure
-from training.map_figure import map_figure
+from training.maps.figure_files import write_figure
+from training.maps.map_figure import map_figure
 from training.pretrain import pretrain
-from training.run_figures import selection_panels, statistics_divergence, statistics_figure
-from training.trained_network import read_network_weights
+from training.run.figures import selection_panels, statistics_divergence, statistics_figure
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from torchmetrics.functional.classification import (
 )
 
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
-from pipeline.settings_evaluate import EvaluationKey
+from pipeline.settings.evaluate import EvaluationKey
+from pipeline.settings.tree import Settings
 from tests.training.learnable_tiles import (
     EMPTY,
     SIZE,
@@ -29,15 +29,15 @@ from tests.training.learnable_tiles import (
     tile,
     write_tile_store,
 )
-from training.encoder_table import encoder_table
+from training.downstream.finetune import Protocol, learning_rate_at, score_tiles, train
+from training.downstream.heads import build_segmenter, freeze
+from training.downstream.tile_batch import CropRecipe, TileInputs
+from training.downstream.trained_network import read_network
+from training.encoders.table import encoder_table
+from training.encoders.vit_pyramid import VitShape, build_vit
 from training.evaluate import build_network, evaluate, plan_evaluation, task_tiles
-from training.finetune import Protocol, learning_rate_at, score_tiles, train
-from training.heads import build_segmenter, freeze
-from training.samples import TileDataset
-from training.score_rows import read_row, write_row
-from training.tile_batch import CropRecipe, TileInputs
-from training.trained_network import read_network
-from training.vit_pyramid import VitShape, build_vit
+from training.loading.samples import TileDataset
+from training.scores.rows import read_row, write_row
 
 NUM_CLASSES = 9
 VALID = [sample for sample in range(TEST) if sample != EMPTY]

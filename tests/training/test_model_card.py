@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from pipeline.errors import PipelineError
 from tests.training.finished_run import contract_of, write_run
 from training.model_card import main, model_card
-from training.trained_run import read_run
+from training.run.trained_run import read_run
 
 
 @pytest.fixture(scope="module")

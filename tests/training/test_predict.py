@@ -11,11 +11,11 @@ from affine import Affine
 from pipeline.errors import PipelineError
 from tests.training.learnable_tiles import EMPTY, SIZE, TEST, small_plan, tile, write_tile_store
 from training import predict
-from training.blending import blended_strips, edge_weights, window_starts
+from training.downstream.tile_batch import TileInputs
+from training.downstream.trained_network import read_network
 from training.evaluate import evaluate
-from training.scenes import plain_band_name
-from training.tile_batch import TileInputs
-from training.trained_network import read_network
+from training.maps.blending import blended_strips, edge_weights, window_starts
+from training.maps.scenes import plain_band_name
 
 CRS = "EPSG:32632"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_400_000)

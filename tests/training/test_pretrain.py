@@ -14,12 +14,11 @@ import zarr
 
 from pipeline.errors import PipelineError, run_step
 from tests.training.conftest import VALIDATION, learnable_pixels, tiny_plan, write_store
-from tests.training.test_samples import tiles  # noqa: F401  (a fixture)
-from training.checkpoints import read_checkpoint
-from training.export import read_encoder
-from training.metric_table import read_metrics
+from training.encoders.weight_files import read_checkpoint
 from training.pretrain import main, pretrain
-from training.run_checkpoints import read_training_state
+from training.run.checkpoints import read_training_state
+from training.run.export import read_encoder
+from training.run.metric_table import read_metrics
 
 
 def figures(plan, metric, split, modality="all", land_cover="all"):
@@ -207,7 +206,7 @@ def test_other_recipes_run(store, tmp_path, changes):
     assert read_checkpoint(plan.checkpoints / "last.ckpt").channels == channels
 
 
-def test_clean_tiles_are_scored(store, tiles, tmp_path):  # noqa: F811
+def test_clean_tiles_are_scored(store, tiles, tmp_path):
     clean, _ = tiles
     plan = tiny_plan(store, tmp_path / "out", epochs=1, clean_store=str(clean))
     pretrain(plan)

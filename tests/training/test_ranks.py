@@ -9,15 +9,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.settings_pretrain import PretrainRun
+from pipeline.settings.pretrain import PretrainRun
 from tests.training.conftest import TINY
-from training.augment import Geometry
-from training.batch import BatchPreparation
-from training.loader import EpochSampler, make_loader
-from training.networks import build_network, logits_by_modality
-from training.objective import RunLoss
-from training.preflight import contracts_of, usable_attributes
-from training.samples import NolDataset
+from training.cromss.networks import build_network, logits_by_modality
+from training.cromss.objective import RunLoss
+from training.loading.augment import Geometry
+from training.loading.batch import BatchPreparation
+from training.loading.loader import EpochSampler, make_loader
+from training.loading.samples import NolDataset
+from training.run.preflight import contracts_of, usable_attributes
 
 EPOCH = 1
 RUN = PretrainRun.model_validate(TINY | {"selection": {"ramp_epochs": 2, "scope": "global"}})

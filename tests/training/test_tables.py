@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.settings_evaluate import EvaluateSettings, EvaluationKey
+from pipeline.settings.evaluate import EvaluateSettings, EvaluationKey
 from training import tables
-from training.bootstrap import bootstrap_intervals, mean_scores
 from training.gather import gather, write_scores
-from training.score_rows import METRICS, ScoreRow, read_row, scores_of, write_row
+from training.scores.bootstrap import bootstrap_intervals, mean_scores
+from training.scores.rows import METRICS, ScoreRow, read_row, scores_of, write_row
 from training.tables import ablation_table, probe_table, read_published, task_table
 
 CLASSES = ("water", "trees", "snow_and_ice")

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.benchmarks.bench_loss import NUM_CLASSES, make_batch
-from training.losses import CromssLoss
-from training.metrics import ConfusionMatrix
+from training.cromss.losses import CromssLoss
+from training.scores.metrics import ConfusionMatrix
 
 EPOCH = 60
 RANKS = 2

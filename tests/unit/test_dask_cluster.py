@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 
 def word(first, second):

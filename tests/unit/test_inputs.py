@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.inputs import bring, in_object_storage, local_path, main
 from pipeline.locations.table import location_count
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.plan import latencies, native_bytes, plan_build, plan_tiles
 from pipeline.plan_facts import Amount
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 SIZES = [64] * 3906 + [16]
 """250,000 locations."""

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.ledger import Reason, Status, write_records
 from pipeline.plan_facts import kept_locations, paired_tiles, shard_sizes, tile_shard_sizes
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from tests.small_dataset import make_rows
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.ledger import Status
 from pipeline.publish import main, publish_shard, publish_store
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.store.commit import write_commit
 from pipeline.store.create import create_store
 from pipeline.store.layout import shard_files

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.ledger import Reason
 from pipeline.quality import check_pixels
-from pipeline.settings_dataset import QualitySettings
+from pipeline.settings.dataset import QualitySettings
 
 LIMITS = QualitySettings()
 

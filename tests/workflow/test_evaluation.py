@@ -20,7 +20,7 @@ GPUS = ("0", "1", "2")
 JOB = f"""#!{sys.executable}
 import json, os, signal, sys, time
 from pathlib import Path
-from training.gpus import gpus_of_this_run, installed_gpus
+from training.run.gpus import gpus_of_this_run, installed_gpus
 
 given = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 name = "_".join(given[key] for key in ("--encoder", "--mode", "--seed"))

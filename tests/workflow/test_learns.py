@@ -8,8 +8,8 @@ import xarray as xr
 
 from pipeline.legend import UNLABELLED
 from tests.workflow.conftest import TINY, Workflow
-from training.metrics import ConfusionMatrix
-from training.samples import NUM_CLASSES
+from training.loading.samples import NUM_CLASSES
+from training.scores.metrics import ConfusionMatrix
 
 LAST_EPOCHS = 5
 

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.plan import plan_build
 from pipeline.plan_facts import kept_locations, shard_sizes
-from pipeline.settings import load_settings
+from pipeline.settings.tree import load_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.journal import WORK
 from pipeline.simulator.server import SimulatedEarthEngine

@@ -12,7 +12,7 @@ from pipeline.fingerprints import file_sha256
 from pipeline.importers.eurosat import main as import_eurosat
 from pipeline.locations.sampling import draw_locations
 from pipeline.locations.table import write_locations
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.store.object_path import store_path, zarr_source
 from tests.unit.importers.releases import geotiff
 from tests.workflow.conftest import Workflow, error_lines, executed_rules

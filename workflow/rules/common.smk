@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from pipeline.errors import PipelineError
 from pipeline.locations.table import location_count
 from pipeline.run_lock import clear_stale_locks, hold_run_lock
-from pipeline.settings import load_settings, validate_settings
+from pipeline.settings.tree import load_settings, validate_settings
 from pipeline.store.create import refuse_other_store
 from pipeline.store.layout import shard_count, shard_files
 

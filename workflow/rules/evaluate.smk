@@ -1,6 +1,6 @@
 # Downstream evaluation: every task with every encoder, mode and seed is one job and one row in a
 # file of its own. A row that is missing is made, the others stay; jobs share the GPUs by Snakemake's
-# own resources, and which GPU a job takes it decides itself (training/gpus.py).
+# own resources, and which GPU a job takes it decides itself (training/run/gpus.py).
 
 localrules:
     evaluate,

@@ -2,7 +2,7 @@
 # reads them, and copies of the stores.
 
 from pipeline.inputs import in_object_storage, local_path
-from pipeline.settings import short_hash
+from pipeline.settings.tree import short_hash
 
 INPUTS = SETTINGS.folder / "inputs"
 REMOTE_INPUTS = {}

@@ -1,12 +1,12 @@
 # One target per run of the settings: an encoder, its log and its exported weights. A run keeps its
 # checkpoints beside its outputs, so that the same command goes on where a killed one stopped.
 
-from training.gpus import installed_gpus, visible_gpus
+from training.run.gpus import installed_gpus, visible_gpus
 
 PRETRAIN = SETTINGS.pretrain
 RUN_GPUS = 0 if PRETRAIN.accelerator == "cpu" else PRETRAIN.devices
 
-# Runs wait for each other here; which GPUs a run takes it decides itself (training/gpus.py).
+# Runs wait for each other here; which GPUs a run takes it decides itself (training/run/gpus.py).
 # Of jobs that are submitted the batch system takes care.
 GPUS = visible_gpus(os.environ, installed_gpus())
 if GPUS and not SUBMITTED:

@@ -7,7 +7,7 @@ import pytest
 from pipeline.dynamic_world.acquire import acquire_tiles, unpack_tiles
 from pipeline.dynamic_world.catalogue import find_tiles
 from pipeline.errors import PipelineError
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from tests.unit.dynamic_world.test_expert_tile import SIZE, write_tile
 
 NAME = "dw_12.5_48.1-20180625.tif"

@@ -9,7 +9,7 @@ import pytest
 from pipeline.dynamic_world.catalogue import find_tiles, main
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 from tests.unit.dynamic_world.test_expert_tile import SIZE, write_tile
 
 EAST, WEST = "dw_12.5_48.1-20180625", "dw_-100.25_-3.5-20190606"

@@ -8,7 +8,7 @@ import pytest
 from pipeline.earthengine.budget import PIXELS, SELECTION, Budget, Usage, read_usage
 from pipeline.earthengine.errors import BudgetExhausted
 from pipeline.errors import PipelineError
-from pipeline.settings_services import EarthEngineSettings
+from pipeline.settings.services import EarthEngineSettings
 
 SPAWN = multiprocessing.get_context("spawn")
 

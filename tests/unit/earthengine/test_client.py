@@ -19,7 +19,7 @@ from pipeline.earthengine.errors import (
 )
 from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
-from pipeline.settings_services import EarthEngineSettings
+from pipeline.settings.services import EarthEngineSettings
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import Settings, validate_settings
+from pipeline.settings.tree import Settings, validate_settings
 
 ROOT = Path(__file__).parents[3]
 

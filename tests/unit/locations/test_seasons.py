@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.locations.seasons import search_window, shifted_dates
-from pipeline.settings_dataset import SeasonSettings
+from pipeline.settings.dataset import SeasonSettings
 
 REFERENCE = SeasonSettings().reference_dates
 

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard
 
 from pipeline.errors import PipelineError
 from pipeline.metadata.card import dataset_card, describe_for_card, main
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 
 REMOTE = list(csv.DictReader(Path("workflow/config/sources.csv").read_text().splitlines()))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.report.__main__ import main
-from pipeline.settings import Settings
+from pipeline.settings.tree import Settings
 from pipeline.verify.findings import Finding, verification, write_verification
 from tests.small_build import make_build
 

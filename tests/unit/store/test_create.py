@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 
 from pipeline.errors import PipelineError
-from pipeline.settings import validate_settings
+from pipeline.settings.tree import validate_settings
 from pipeline.store.create import (
     create_store,
     read_attributes,

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from pipeline.season_pixels import SeasonPixels
-from pipeline.settings_dataset import GridSettings
+from pipeline.settings.dataset import GridSettings
 from pipeline.store.create import create_store
 from pipeline.store.layout import PIXEL_ARRAYS, shard_files
 from pipeline.store.shards import read_season, read_store_shape, write_shard

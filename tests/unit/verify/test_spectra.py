@@ -62,7 +62,7 @@ def test_no_real_scene_is_said_to_have_a_defect():
 
 
 def test_published_statistics_are_those_that_encoders_are_normalised_by():
-    path = Path("training/encoder_inputs.csv")
+    path = Path("training/encoders/encoder_inputs.csv")
     with path.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["inputs"] in ("cromss_13", "cromss_s1")]
     assert {row["band"]: (float(row["mean"]), float(row["std"])) for row in rows} == {

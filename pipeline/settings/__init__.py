@@ -1,0 +1,1 @@
+"""Everything a user can choose, a section to a module; `tree` holds them together."""

@@ -1,0 +1,1 @@
+"""CromSS: fused networks, smoothed labels, samples selected across modalities, the loss."""

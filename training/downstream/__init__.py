@@ -1,0 +1,1 @@
+"""Training on a task and scoring: tiles in, a segmentation network out."""

@@ -1,0 +1,1 @@
+"""From overlapping windows to maps, and figures of them."""

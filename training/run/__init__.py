@@ -1,0 +1,1 @@
+"""A run of pretraining: its plan, its task, its checkpoints, what it records and exports."""

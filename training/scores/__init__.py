@@ -1,0 +1,1 @@
+"""Scores, how sure they are, and the tables they end up in."""
