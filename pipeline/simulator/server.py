@@ -33,6 +33,10 @@ LOOPBACK = "127.0.0.1"
 RECURSION_LIMIT = 20_000
 """A stack of hundreds of images is an expression that nests hundreds of calls."""
 
+_COMPUTED_AT_ONCE = 2
+"""Answers in the making. Numpy lets go of the interpreter at every call, and forty threads that all
+wait for it spend four times the CPU of two on passing it round."""
+
 _GZIP_ABOVE_BYTES = 2_048
 _QUOTA_STATUS = ("x-earth-engine-quota-status", "parallelism_restricted=true")
 _HTML = b"<!DOCTYPE html><html><title>502 Server Error</title><h1>Bad Gateway</h1></html>"
@@ -82,6 +86,7 @@ class SimulatedEarthEngine:
         self.faults = faults or FaultPlan()
         self.restricted = restricted
         self.notes = Journal()
+        self.computing = threading.BoundedSemaphore(_COMPUTED_AT_ONCE)
         self._http = _HttpServer((LOOPBACK, port), self, share_port)
         self.url = f"http://{LOOPBACK}:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
@@ -208,8 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _computed(self, body: bytes) -> Answer:
         """The right answer; a defect of ours becomes a loud refusal that is not retried."""
+        owner = self.server.owner
         try:
-            return self.server.owner.api.answer(self.path, body)
+            with owner.computing:
+                return owner.api.answer(self.path, body)
         except EarthEngineError:
             raise
         except Exception as error:  # noqa: BLE001  (the server goes on, the traceback is printed)
