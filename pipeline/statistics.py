@@ -1,15 +1,13 @@
 """Band statistics and class counts of a finished store: ``python -m pipeline.statistics``.
 
-One Dask task reads one shard, a season at a time; tasks are merged as a tree. Everything is summed
-as integers of the stored values, so the figures are exact and depend neither on the number of cores
-nor on the order in which shards are read.
+One Dask task reads one shard, a few scenes at a time; tasks are merged as a tree. Sums are exact
+(`pipeline.pixel_sums`), so the figures depend neither on the number of cores nor on the order in
+which shards are read.
 """
 
 import argparse
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,81 +18,17 @@ from pipeline.atomic_file import write_atomically
 from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED, load_legend
+from pipeline.pixel_sums import Sums, merge_sums, pixels_with_data
 from pipeline.settings.dataset import SEASONS
 from pipeline.store.create import read_attributes, replace_attributes
 from pipeline.store.groups import read_records
-from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS
+from pipeline.store.layout import NATIVE_LAYOUT, PIXEL_ARRAYS, PixelArray
 from pipeline.store.shard_reader import open_chunks
 from pipeline.store.shards import read_store_shape
 
 _LABEL = "label"
-
-
-@dataclass(frozen=True)
-class BandSums:
-    """Exact sums over the pixels of one band, in stored units.
-
-    Attributes:
-        count: Pixels with data.
-        total: Sum of their values.
-        squares: Sum of the squares of their values.
-        smallest: Smallest value; meaningless without pixels.
-        largest: Largest value; meaningless without pixels.
-    """
-
-    count: int
-    total: int
-    squares: int
-    smallest: int
-    largest: int
-
-    def merged(self, other: "BandSums") -> "BandSums":
-        """The sums over the pixels of both."""
-        return BandSums(
-            self.count + other.count,
-            self.total + other.total,
-            self.squares + other.squares,
-            min(self.smallest, other.smallest),
-            max(self.largest, other.largest),
-        )
-
-    def figures(self, scale: float) -> dict[str, float | int]:
-        """Count, mean, standard deviation (of the population), minimum and maximum, times scale."""
-        variance = (self.count * self.squares - self.total**2) / self.count**2
-        return {
-            "count": self.count,
-            "mean": self.total / self.count * scale,
-            "std": math.sqrt(variance) * scale,
-            "min": self.smallest * scale,
-            "max": self.largest * scale,
-        }
-
-
-BandKey = tuple[str, int, str]
-"""Split, season, band."""
-
-
-@dataclass
-class Sums:
-    """What is counted over a part of a store; parts are merged in any order.
-
-    Attributes:
-        bands: Sums by (split, season, band).
-        labels: Pixels of each label value (256) by (split, season).
-    """
-
-    bands: dict[BandKey, BandSums] = field(default_factory=dict)
-    labels: dict[tuple[str, int], NDArray[np.int64]] = field(default_factory=dict)
-
-    def add_band(self, key: BandKey, sums: BandSums) -> None:
-        """Add the sums of more pixels of a band."""
-        if sums.count:
-            known = self.bands.get(key)
-            self.bands[key] = known.merged(sums) if known else sums
-
-    def add_labels(self, key: tuple[str, int], counts: NDArray[np.int64]) -> None:
-        """Add the counts of more labels."""
-        self.labels[key] = self.labels.get(key, np.zeros(256, np.int64)) + counts
+_READ_AT_ONCE_BYTES = 2**21
+"""As large as the caches of a core: more is no faster and only takes memory."""
 
 
 def store_statistics(store: Path) -> dict[str, Any]:
@@ -137,59 +71,42 @@ def shard_sums(store: Path, samples: Mapping[int, str]) -> Sums:
     sums = Sums()
     for array in PIXEL_ARRAYS:
         chunks = open_chunks(store / array.name)
-        buffer = np.empty(chunks.item_shape, chunks.dtype)
-        for sample, split in samples.items():
-            if array.name == _LABEL:
-                chunks.read_into(buffer, sample)
-                for season in range(SEASONS):
-                    counts = np.bincount(buffer[season].ravel(), minlength=256)
-                    sums.add_labels((split, season), counts)
-                continue
-            for season in range(SEASONS):
-                chunks.read_into(buffer, sample, season)
-                with_data = pixels_with_data(array.name, buffer, array.nodata)
-                for band, band_sums in sum_bands(array.band_names, buffer, with_data):
-                    sums.add_band((split, season, band), band_sums)
+        if array.name == _LABEL:
+            _add_labels(sums, chunks, samples)
+        else:
+            _add_bands(sums, chunks, samples, array)
         chunks.close()
     return sums
 
 
-def merge_sums(parts: Sequence[Sums]) -> Sums:
-    """Sum over several parts of a store."""
-    merged = Sums()
-    for part in parts:
-        for band_key, sums in part.bands.items():
-            merged.add_band(band_key, sums)
-        for label_key, counts in part.labels.items():
-            merged.add_labels(label_key, counts)
-    return merged
+def _add_bands(sums: Sums, chunks: Any, samples: Mapping[int, str], array: PixelArray) -> None:
+    scenes = [(sample, season) for sample in samples for season in range(SEASONS)]
+    buffer = _buffer(chunks, len(scenes))
+    for start in range(0, len(scenes), len(buffer)):
+        part = np.array(scenes[start : start + len(buffer)])
+        values = buffer[: len(part)]
+        chunks.read_batch(values, part[:, 0], part[:, 1])
+        keys = [(samples[sample], season) for sample, season in part.tolist()]
+        with_data = pixels_with_data(array.name, values, array.nodata)
+        sums.add_scenes(keys, array.band_names, values, with_data)
 
 
-def sum_bands(
-    names: Sequence[str], values: NDArray[Any], with_data: NDArray[np.bool_]
-) -> Iterator[tuple[str, BandSums]]:
-    """The sums of each band of one scene, over the pixels that have data.
-
-    Args:
-        names: Of the bands.
-        values: (band, y, x), integers as stored.
-        with_data: (y, x).
-    """
-    for name, band in zip(names, values, strict=True):
-        known = band[with_data].astype(np.int64)
-        smallest, largest = (int(known.min()), int(known.max())) if known.size else (0, 0)
-        squares = int((known * known).sum())
-        yield name, BandSums(known.size, int(known.sum()), squares, smallest, largest)
+def _add_labels(sums: Sums, chunks: Any, samples: Mapping[int, str]) -> None:
+    for split in dict.fromkeys(samples.values()):
+        members = np.array([sample for sample in samples if samples[sample] == split])
+        buffer = _buffer(chunks, len(members))
+        for start in range(0, len(members), len(buffer)):
+            part = members[start : start + len(buffer)]
+            chunks.read_batch(buffer[: len(part)], part, np.zeros_like(part))
+            for season in range(SEASONS):
+                sums.add_labels((split, season), buffer[: len(part), season])
 
 
-def pixels_with_data(array: str, values: NDArray[Any], nodata: int) -> NDArray[np.bool_]:
-    """Where one scene (band, y, x) has data, (y, x).
-
-    A Sentinel-2 pixel without data is 0 in all bands; a single band may be 0 over dark water. A
-    Sentinel-1 pixel has none if either polarisation has none.
-    """
-    missing = values == nodata
-    return ~(missing.all(axis=0) if array.startswith("s2") else missing.any(axis=0))
+def _buffer(chunks: Any, most: int) -> NDArray[Any]:
+    """Room for as many chunks as are read and summed at once."""
+    chunk_bytes = int(np.prod(chunks.item_shape)) * chunks.dtype.itemsize
+    count = max(1, min(most, _READ_AT_ONCE_BYTES // chunk_bytes))
+    return np.empty((count, *chunks.item_shape), chunks.dtype)
 
 
 def _valid_samples(store: Path) -> dict[int, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.statistics import Sums, merge_sums
+from pipeline.pixel_sums import Sums, merge_sums
 from pipeline.verify.findings import Finding
 
 LISTED = 200

@@ -7,7 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from pipeline.statistics import BandSums, Sums, figures
+from pipeline.pixel_sums import BandSums, Sums
+from pipeline.statistics import figures
 from pipeline.verify.findings import Finding
 from pipeline.verify.limits import load_limits
 

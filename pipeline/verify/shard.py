@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.statistics import pixels_with_data, sum_bands
+from pipeline.pixel_sums import pixels_with_data
 from pipeline.store.commit import StoredFile
 from pipeline.verify.alignment import examine_alignment
 from pipeline.verify.checksums import examine_files
@@ -92,15 +92,14 @@ def _whole(sample: Sample) -> bool:
 def _add_sums(sample: Sample, evidence: Evidence) -> None:
     """The exact sums that statistics are made of."""
     for array in sample.group.arrays:
-        for season in range(sample.group.seasons):
-            pixels = sample.pixels[array.name][season]
-            if array.bands:
-                with_data = pixels_with_data(array.name, pixels, array.nodata)
-                for band, sums in sum_bands(array.bands, pixels, with_data):
-                    evidence.sums.add_band((sample.split, season, band), sums)
-            elif array.name == "label":
-                counts = np.bincount(pixels.ravel(), minlength=256)
-                evidence.sums.add_labels((sample.split, season), counts)
+        pixels = sample.pixels[array.name]
+        scenes = [(sample.split, season) for season in range(sample.group.seasons)]
+        if array.bands:
+            with_data = pixels_with_data(array.name, pixels, array.nodata)
+            evidence.sums.add_scenes(scenes, array.bands, pixels, with_data)
+        elif array.name == "label":
+            for scene, labels in zip(scenes, pixels, strict=True):
+                evidence.sums.add_labels(scene, labels)
 
 
 def _unreadable(group: StoredGroup, row: SampleRow, error: PipelineError) -> Finding:

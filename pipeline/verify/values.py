@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.legend import UNLABELLED
-from pipeline.statistics import pixels_with_data
+from pipeline.pixel_sums import pixels_with_data
 from pipeline.verify.evidence import Evidence
 from pipeline.verify.findings import Finding
 from pipeline.verify.limits import load_limits

@@ -12,8 +12,9 @@ import xarray as xr
 import zarr
 
 from pipeline.errors import PipelineError
+from pipeline.pixel_sums import BandSums, merge_sums
 from pipeline.sensors import all_bands
-from pipeline.statistics import BandSums, main, merge_sums, shard_sums, store_statistics
+from pipeline.statistics import main, shard_sums, store_statistics
 from pipeline.store.create import create_store
 from pipeline.store.shards import write_shard
 
