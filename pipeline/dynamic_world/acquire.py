@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from pipeline.atomic_file import write_atomically
 from pipeline.download import download, file_checksum
-from pipeline.dynamic_world.settings import DynamicWorldSettings, is_url
 from pipeline.errors import PipelineError, run_step
 from pipeline.importers.archives import DamagedMember, Refusal, iterate_members
 from pipeline.inputs import bring, in_object_storage
+from pipeline.settings.dynamic_world import DynamicWorldSettings, is_url
 from pipeline.settings.tree import Settings, load_settings
 
 _WANTED = {".tif", ".tiff", ".csv"}

@@ -28,7 +28,6 @@ from pipeline.dynamic_world.expert_tile import (
 from pipeline.dynamic_world.pairing import Pair, TileCandidates, choose_pair, flat_sensor
 from pipeline.dynamic_world.pixels import TileImages, fetch_images
 from pipeline.dynamic_world.queries import ask_candidates
-from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.dynamic_world.staging import TileStaging
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.earthengine.client import Client
@@ -36,6 +35,7 @@ from pipeline.earthengine.errors import EarthEngineFault, Missing
 from pipeline.earthengine.session import Endpoint, earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.ledger import Reason, SeasonRecord, Status, describe
+from pipeline.settings.dynamic_world import DynamicWorldSettings
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.commit import damaged_files, read_commit, write_commit
 from pipeline.store.tiles import LazyTiles, write_tiles

@@ -10,7 +10,6 @@ import ee
 from pipeline.candidates import OpticalScene, RadarScene
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.pairing import TileCandidates
-from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.earthengine.batches import ask_about
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import EarthEngineFault, Transient
@@ -21,6 +20,7 @@ from pipeline.earthengine.queries import (
     rectangle,
     search_window,
 )
+from pipeline.settings.dynamic_world import DynamicWorldSettings
 
 _INDEX, _TIME = "system:index", "system:time_start"
 _CLOUD, _TILE, _BASELINE = "CLOUDY_PIXEL_PERCENTAGE", "MGRS_TILE", "PROCESSING_BASELINE"

@@ -31,9 +31,9 @@ from pipeline.importers.tile_import import (
 from pipeline.importers.units import Decoded, Files, Key
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.osm_landuse.agreement import Agreement, check_numbering, measure_agreement
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.padding import pad_image, pad_label
 from pipeline.sensors import cube_bands
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.store.layout import RecordArray
 from pipeline.store.shard_reader import open_chunks
 from pipeline.store.tile_layout import backscatter_array, label_array, reflectance_array

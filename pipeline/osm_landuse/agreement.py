@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.osm_landuse.decode import TileStatus
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from pipeline.osm_landuse.agreement import (
 from pipeline.osm_landuse.decode import TileStatus, decode_tile
 from pipeline.osm_landuse.fetch import FetchRecord, read_fetched
 from pipeline.osm_landuse.picture import Rgb
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.split import KeptTile, assign_splits
 from pipeline.osm_landuse.tile_table import TileRow
 from pipeline.osm_landuse.vetoes import Action, Veto, corrected_label
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 
 @dataclass(frozen=True, eq=False)

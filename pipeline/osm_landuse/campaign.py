@@ -14,8 +14,8 @@ from pipeline.osm_landuse.errors import WmsError
 from pipeline.osm_landuse.fetch import fetch_tile, is_fetched
 from pipeline.osm_landuse.rate_limit import RateLimit
 from pipeline.osm_landuse.service import open_service
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 log = logging.getLogger(__name__)
 

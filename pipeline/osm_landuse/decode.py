@@ -27,7 +27,7 @@ from pipeline.osm_landuse.picture import (
     unpacked_colour,
 )
 from pipeline.osm_landuse.released import decode_as_released
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 BACKGROUND = 254
 """Picture pixel in the background colour, white: mapped by nobody."""

@@ -22,8 +22,8 @@ from pipeline.osm_landuse.contract import Contract
 from pipeline.osm_landuse.decode import UNKNOWN, classify_colours
 from pipeline.osm_landuse.map_request import MapRequest, aligned_request, released_request
 from pipeline.osm_landuse.picture import packed_colours, read_picture
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import MapAnswer, WmsClient
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 _TILE_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,98}[A-Za-z0-9_])?")
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.fingerprints import file_sha256
 from pipeline.grid import PatchGrid
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.padding import pad_image, pad_label
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.settings.tree import Settings, short_hash
 from pipeline.store.create import read_attributes
 from pipeline.store.description import common_attributes, imagery_source, titled

@@ -41,7 +41,7 @@ from pipeline.osm_landuse.errors import (
 from pipeline.osm_landuse.map_request import WEB_MERCATOR, MapRequest
 from pipeline.osm_landuse.picture import read_picture
 from pipeline.osm_landuse.rate_limit import RateLimit
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 log = logging.getLogger(__name__)
 

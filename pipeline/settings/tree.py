@@ -15,10 +15,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.errors import PipelineError
-from pipeline.importers.settings import ImporterSettings
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.settings.dask import DaskSettings
 from pipeline.settings.dataset import (
     GridSettings,
@@ -28,7 +25,10 @@ from pipeline.settings.dataset import (
     SelectionSettings,
     StoreSettings,
 )
+from pipeline.settings.dynamic_world import DynamicWorldSettings
 from pipeline.settings.evaluate import EvaluateSettings
+from pipeline.settings.importers import ImporterSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.settings.pretrain import PretrainSettings
 from pipeline.settings.section import Section
 from pipeline.settings.services import EarthEngineSettings, PlanSettings, SimulatorSettings

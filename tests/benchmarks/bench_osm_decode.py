@@ -24,8 +24,8 @@ from pipeline.osm_landuse.map_request import MapRequest, aligned_request, releas
 from pipeline.osm_landuse.picture import read_picture
 from pipeline.osm_landuse.rate_limit import RateLimit
 from pipeline.osm_landuse.released import decode_as_released
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.simulator.polygon_painter import PolygonPainter
 from pipeline.simulator.wms_server import LandUseServer
 from tests.services.synthetic_land_use import (

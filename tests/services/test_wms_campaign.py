@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.grid import patch_grid
 from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles
 from pipeline.osm_landuse.errors import WmsContractError
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.simulator.osm_layer import SimulatedOsmLayer
 from pipeline.simulator.wms_server import LandUseServer
 from tests.services.wms_faults import FaultyWms, exception, fixed
@@ -109,7 +109,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(settings, tmp_path):
         "from pathlib import Path\n"
         "from pipeline.grid import patch_grid\n"
         "from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles\n"
-        "from pipeline.osm_landuse.settings import OsmLanduseSettings\n"
+        "from pipeline.settings.osm_landuse import OsmLanduseSettings\n"
         f"tiles = [TilePlace(f'dw_{{lon}}_48.1-20190603', patch_grid(lon, 48.1, 60))"
         f" for lon in {LONGITUDES}]\n"
         "print('ready', flush=True)\n"

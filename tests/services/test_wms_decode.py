@@ -19,8 +19,8 @@ from pipeline.osm_landuse.fetch import fetch_tile, read_fetched
 from pipeline.osm_landuse.map_request import released_request
 from pipeline.osm_landuse.picture import read_picture
 from pipeline.osm_landuse.rate_limit import RateLimit
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.simulator.polygon_painter import PolygonPainter
 from pipeline.simulator.wms_server import LandUseServer
 from tests.services.synthetic_land_use import PLACES, compare, land_use, truth_of

@@ -13,8 +13,8 @@ from pipeline.osm_landuse.decode import TileStatus, decode_tile
 from pipeline.osm_landuse.fetch import fetch_tile, read_fetched
 from pipeline.osm_landuse.rate_limit import RateLimit
 from pipeline.osm_landuse.service import open_service
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.wms import WmsClient
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.simulator.osm_layer import simulated_land_use
 
 SEED = 7

@@ -10,10 +10,10 @@ import pytest
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.fetch import pair_tile
 from pipeline.dynamic_world.pixels import TileImages
-from pipeline.dynamic_world.settings import DynamicWorldSettings
 from pipeline.dynamic_world.staging import TileStaging
 from pipeline.grid import PatchGrid
 from pipeline.ledger import Reason, Status
+from pipeline.settings.dynamic_world import DynamicWorldSettings
 from tests.unit.dynamic_world.test_pairing import DATE, EPSG, candidates, optical, radar
 
 SIZE = 16

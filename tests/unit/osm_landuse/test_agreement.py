@@ -12,7 +12,7 @@ from pipeline.osm_landuse.agreement import (
     measure_agreement,
 )
 from pipeline.osm_landuse.decode import TileStatus
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 SETTINGS = OsmLanduseSettings(min_agreement=0.5, min_joint_share=0.1)
 CLASSES = load_legend("osm_landuse")

@@ -17,9 +17,9 @@ from pipeline.osm_landuse.agreement import Verdict
 from pipeline.osm_landuse.assess import DwTile, assess_tile, conclude
 from pipeline.osm_landuse.fetch import FetchRecord
 from pipeline.osm_landuse.map_request import aligned_request
-from pipeline.osm_landuse.settings import OsmLanduseSettings
 from pipeline.osm_landuse.tile_table import verdict_counts, write_tile_table
 from pipeline.osm_landuse.vetoes import Action, Veto
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 GRID = PatchGrid(32632, 475_000.0, 5_475_000.0, 20, 20)
 SETTINGS = OsmLanduseSettings(test_tiles=1)

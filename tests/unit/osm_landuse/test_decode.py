@@ -13,7 +13,7 @@ from pipeline.osm_landuse.decode import (
     without_hairlines,
 )
 from pipeline.osm_landuse.map_request import aligned_request
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 GRID = PatchGrid(32632, 475_000.0, 5_475_000.0, 40, 40)
 SETTINGS = OsmLanduseSettings()

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.osm_landuse.settings import OsmLanduseSettings
+from pipeline.settings.osm_landuse import OsmLanduseSettings
 
 
 def test_the_defaults_need_no_network():
