@@ -17,10 +17,11 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.settings.evaluate import EvaluationKey
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.object_path import StorePath, store_path
+from training.downstream.features import stage_features
 from training.downstream.task_tiles import is_simulated, task_store
 from training.downstream.tile_batch import TileInputs
 from training.downstream.trained_network import read_network_weights
-from training.encoders.features import stage_features
+from training.encoders.export import read_description
 from training.encoders.figures import (
     divergence_figure,
     variance_figure,
@@ -31,7 +32,6 @@ from training.evaluate import build_network, plan_evaluation
 from training.loading.samples import TileDataset
 from training.maps.figure_files import write_figure
 from training.maps.map_figure import map_figure
-from training.run.export import read_description
 from training.run.figures import selection_panels, statistics_divergence, statistics_figure
 
 _BATCH = 4

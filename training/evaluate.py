@@ -30,6 +30,7 @@ from pipeline.settings.evaluate import (
 from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
 from pipeline.store.object_path import StorePath
+from training.downstream.configured_encoder import encoder_name, open_encoder, weights_of
 from training.downstream.finetune import Protocol, score_tiles, train
 from training.downstream.heads import Segmenter, build_segmenter, freeze
 from training.downstream.task_tiles import (
@@ -41,7 +42,6 @@ from training.downstream.task_tiles import (
 )
 from training.downstream.tile_batch import CropRecipe, TileInputs
 from training.downstream.trained_network import NetworkDescription, write_network
-from training.encoders.configured_encoder import encoder_name, open_encoder, weights_of
 from training.loading.inputs import InputContract
 from training.loading.samples import TileDataset
 from training.run.gpus import gpus_of_this_run, installed_gpus, takes_gpus

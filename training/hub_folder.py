@@ -24,9 +24,9 @@ from pipeline.export.hub_limits import (
     upload_command,
 )
 from training.cromss.fusion import Modality
+from training.encoders.export import ExportedEncoder
 from training.encoders.loading_snippets import is_resnet
 from training.model_card import LICENCE, model_card
-from training.run.export import ExportedEncoder
 from training.run.trained_run import TrainedRun, read_run
 
 WEIGHTS = "model.safetensors"

@@ -26,10 +26,10 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
 from pipeline.settings.tree import load_settings
 from pipeline.store.object_path import store_path
+from training.encoders.export import ExportedEncoder, export_encoders
 from training.loading.data_module import PretrainData
 from training.run.checkpoints import STOPPED, AtomicCheckpointIO, RunCheckpoints, last_checkpoint
 from training.run.cromss_task import CromssTask, NotFinite
-from training.run.export import ExportedEncoder, export_encoders
 from training.run.gpus import gpus_of_this_run, installed_gpus
 from training.run.plan import RunPlan, plan_run
 from training.run.preflight import contracts_of

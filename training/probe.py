@@ -23,11 +23,11 @@ from pipeline.fingerprints import code_version
 from pipeline.settings.evaluate import ProbeSettings
 from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
+from training.downstream.configured_encoder import open_encoder, weights_of
+from training.downstream.features import pooled_features
 from training.downstream.scene_tiles import SceneTiles
 from training.downstream.task_tiles import is_simulated, task_store
 from training.downstream.tile_batch import TileInputs
-from training.encoders.configured_encoder import open_encoder, weights_of
-from training.encoders.features import pooled_features
 from training.encoders.named_encoder import RANDOM
 from training.run.gpus import gpus_of_this_run, installed_gpus, takes_gpus
 from training.scores.rows import METRICS, scores_of

@@ -17,11 +17,11 @@ import torch
 
 from pipeline.sensors import cube_bands
 from pipeline.settings.evaluate import ProbeSettings
+from training.downstream.features import pooled_features
 from training.downstream.tile_batch import TileInputs
-from training.encoders.features import pooled_features
+from training.encoders.export import read_encoder
 from training.encoders.named_encoder import load_encoder
 from training.probe import linear_probe, nearest_neighbours
-from training.run.export import read_encoder
 
 PATCHES = Path(os.environ.get("NOLDO_SAMPLE_DATA", "../shared/data/real")) / "eurosat"
 DEMO = Path("results/demo/runs/midF/encoders/s2.safetensors")

@@ -8,8 +8,8 @@ import torch
 from pipeline.fingerprints import code_version
 from pipeline.settings.pretrain import PretrainRun, PretrainSettings
 from training.cromss.fusion import CrossModalUnet
+from training.encoders.export import ExportedEncoder, export_encoders
 from training.loading.inputs import InputContract, band_names
-from training.run.export import ExportedEncoder, export_encoders
 from training.run.metric_table import Measurement, MetricTable
 
 ENCODER = "resnet18"

@@ -14,10 +14,10 @@ import zarr
 
 from pipeline.errors import PipelineError, run_step
 from tests.training.conftest import VALIDATION, learnable_pixels, tiny_plan, write_store
+from training.encoders.export import read_encoder
 from training.encoders.weight_files import read_checkpoint
 from training.pretrain import main, pretrain
 from training.run.checkpoints import read_training_state
-from training.run.export import read_encoder
 from training.run.metric_table import read_metrics
 
 

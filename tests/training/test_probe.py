@@ -10,9 +10,9 @@ from pipeline.store.layout import RecordArray
 from pipeline.store.tile_layout import TILE_RECORDS, TileGroup, reflectance_array
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
 from tests.training.learnable_tiles import EMPTY, UNLABELLED, tile, write_tile_store
+from training.downstream.features import pooled_features, stage_features
 from training.downstream.scene_tiles import SceneTiles
 from training.downstream.tile_batch import TileInputs
-from training.encoders.features import pooled_features, stage_features
 from training.loading.inputs import InputContract
 from training.probe import linear_probe, nearest_neighbours, probe_rows
 

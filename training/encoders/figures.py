@@ -63,7 +63,7 @@ def variance_rows(
 
     Args:
         encoder: Its name.
-        stages: Of `training.encoders.features.stage_features`.
+        stages: Of `training.downstream.features.stage_features`.
     """
     rows: list[dict[str, str | int | float]] = []
     for stage, levels in enumerate(stages, start=1):

@@ -1,6 +1,6 @@
 """Three lines that load an exported encoder into another library, as cards print them."""
 
-from training.run.export import ExportedEncoder
+from training.encoders.export import ExportedEncoder
 
 TORCHGEO_MODELS = ("resnet18", "resnet50", "resnet152")
 """Builders of ``torchgeo.models`` that take 2 or 13 channels, torchgeo 0.8:

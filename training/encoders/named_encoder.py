@@ -15,6 +15,7 @@ from torch import nn
 from pipeline.errors import PipelineError
 from pipeline.settings.encoders import WeightSettings
 from training.cromss.fusion import Modality
+from training.encoders.export import read_encoder
 from training.encoders.published_weights import load_exactly, read_weights, weight_file
 from training.encoders.table import (
     STORE_STATISTICS,
@@ -25,7 +26,6 @@ from training.encoders.table import (
 from training.encoders.vit_pyramid import build_vit
 from training.encoders.weight_files import read_checkpoint
 from training.loading.inputs import InputContract, band_names
-from training.run.export import read_encoder
 
 __all__ = ["EncoderEntry", "encoder_table", "load_encoder"]
 

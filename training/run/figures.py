@@ -21,10 +21,10 @@ from training.cromss.fusion import Modality
 from training.cromss.networks import build_network, logits_by_modality
 from training.cromss.objective import Objective, RunLoss
 from training.encoders.distances import normal_divergence
+from training.encoders.export import read_encoder
 from training.encoders.weight_files import read_checkpoint
 from training.loading.batch import BatchPreparation
 from training.loading.samples import NUM_CLASSES, NolDataset
-from training.run.export import read_encoder
 from training.run.pictures import draw_panels
 from training.run.tally import ClassMeanTally
 

@@ -15,7 +15,7 @@ from pipeline.store.description import common_attributes
 from pipeline.store.layout import NATIVE_LAYOUT
 from pipeline.store.object_path import store_path
 from training.cromss.fusion import Modality
-from training.run.export import ExportedEncoder, read_description
+from training.encoders.export import ExportedEncoder, read_description
 from training.run.metric_table import ALL, read_metrics
 from training.scores.rows import METRICS
 

@@ -24,13 +24,13 @@ from tests.training.published import PUBLISHED_EXTRAS, constants, published_file
 from training.cromss.fusion import CrossModalUnet
 from training.downstream.heads import build_segmenter, freeze
 from training.downstream.tile_batch import TileInputs
+from training.encoders.export import ExportedEncoder, export_encoders
 from training.encoders.named_encoder import encoder_table, load_encoder
 from training.encoders.published_weights import load_exactly, read_weights, weight_file
 from training.encoders.table import EncoderEntry, find_entry, table_text
 from training.encoders.vit_pyramid import VitShape, build_vit
 from training.encoders.weight_files import read_checkpoint
 from training.loading.inputs import UNITS, InputContract, band_names
-from training.run.export import ExportedEncoder, export_encoders
 
 TINY = VitShape(width=32, depth=4, heads=2)
 STATISTICS = {

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from pipeline.errors import PipelineError
 from training.cromss.fusion import CrossModalUnet
+from training.encoders.export import ExportedEncoder, export_encoders, read_encoder
 from training.loading.inputs import InputContract
-from training.run.export import ExportedEncoder, export_encoders, read_encoder
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pipeline.settings.tree import Settings
 from pipeline.store.object_path import StorePath
 from training.downstream.task_tiles import valid_tiles
 from training.downstream.tile_statistics import tile_statistics
+from training.encoders.export import read_encoder
 from training.encoders.named_encoder import RANDOM, load_encoder
 from training.encoders.table import STORE_STATISTICS, encoder_table
 from training.loading.inputs import InputContract
-from training.run.export import read_encoder
 
 
 def weights_of(settings: Settings, encoder: EncoderSettings) -> str:
