@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.locations.table import location_count
 from pipeline.run_lock import clear_stale_locks, hold_run_lock
@@ -75,11 +76,21 @@ def store_folder(wildcards):
     return STORE
 
 
-def write_if_changed(path, text):
-    """Keep the file's age while its content stays the same: age is what triggers a new run."""
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def write_settings(settings, path, locked):
+    """Write down the settings of this run for its jobs, which read them again.
+
+    Keeps the file's age while its content stays the same. While another run is at work, its jobs
+    read the file, too: so other settings have to wait.
+    """
+    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    if path.exists() and path.read_text() == text:
+        return
+    if not locked:
+        raise WorkflowError(
+            f"another Snakemake is at work on {path.parent} with other settings; wait for its end,"
+            " or give this dataset another name"
+        )
+    write_atomically(path, text.encode())
 
 
 try:
@@ -109,14 +120,15 @@ SUBMITTED = workflow.resource_settings.nodes is not None or workflow.remote_exec
 CORES_OF_A_JOB = 4 if SUBMITTED else workflow.cores
 
 if workflow.is_main_process:
-    RUN_LOCK = hold_run_lock(SETTINGS.folder)
-    if RUN_LOCK:
-        clear_stale_locks(Path(".snakemake/locks"), SETTINGS.folder)
     # Requests in flight over all jobs; `--resources ee_slots=...` on the command line wins.
     SETTINGS = with_granted_slots(SETTINGS)
-    write_if_changed(
-        Path(SETTINGS_FILE), yaml.safe_dump(SETTINGS.model_dump(mode="json"), sort_keys=False)
-    )
+    DRY_RUN = workflow.output_settings.dryrun
+    if SETTINGS.folder.exists() or not DRY_RUN:
+        RUN_LOCK = hold_run_lock(SETTINGS.folder)
+        if RUN_LOCK:
+            clear_stale_locks(Path(".snakemake/locks"), SETTINGS.folder)
+    if not DRY_RUN:
+        write_settings(SETTINGS, Path(SETTINGS_FILE), RUN_LOCK)
 else:
     # The command line of the main process, and so what it granted, is not known in a job.
     SETTINGS = load_settings(Path(SETTINGS_FILE))
