@@ -17,12 +17,13 @@ from typing import Literal
 from pipeline.candidates import OpticalScene, RadarScene, SeasonCandidates
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import BudgetExhausted, EarthEngineFault
-from pipeline.earthengine.queries import search_window, select_candidates
+from pipeline.earthengine.queries import select_candidates
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.grid import mgrs_epsg
 from pipeline.ledger import Reason, SeasonRecord, Status, describe, read_records, write_records
 from pipeline.locations.location import Location
+from pipeline.locations.seasons import search_window
 from pipeline.locations.table import read_shard
 from pipeline.settings.tree import Settings, load_settings
 

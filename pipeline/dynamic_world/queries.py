@@ -18,8 +18,8 @@ from pipeline.earthengine.queries import (
     S2_COLLECTION,
     features_by_id,
     rectangle,
-    search_window,
 )
+from pipeline.locations.seasons import search_window
 from pipeline.settings.dynamic_world import DynamicWorldSettings
 
 _INDEX, _TIME = "system:index", "system:time_start"

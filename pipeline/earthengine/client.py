@@ -148,27 +148,27 @@ class Client:
     def _attempt(
         self, request: Callable[[], Raw], check: Callable[[Raw], Answer], kind: str
     ) -> Answer:
-        try:
+        with self._limiter.slot(), self._shared.slot(self._limiter.wait_within):
+            self._budget.reserve(kind)
             raw = self._send(request, kind)
-            answer = check(raw)
+        answer = check(raw)
+        self._limiter.succeeded()
+        return answer
+
+    def _send(self, request: Callable[[], Raw], kind: str) -> Raw:
+        """Send one request; what fails elsewhere is no fault of the service."""
+        started = time.monotonic()
+        try:
+            return request()
         except SERVICE_ERRORS as error:
             fault = classify(error)
             if isinstance(fault, Quota):
                 self._limiter.throttled(self._bounded(fault.retry_after))
             raise fault from error
-        self._limiter.succeeded()
-        return answer
-
-    def _send(self, request: Callable[[], Raw], kind: str) -> Raw:
-        with self._limiter.slot(), self._shared.slot(self._limiter.wait_within):
-            self._budget.reserve(kind)
-            started = time.monotonic()
-            try:
-                return request()
-            finally:
-                with self._counting:
-                    self.statistics.calls[kind] += 1
-                    self.statistics.seconds += time.monotonic() - started
+        finally:
+            with self._counting:
+                self.statistics.calls[kind] += 1
+                self.statistics.seconds += time.monotonic() - started
 
     def _bounded(self, pause_s: float | None) -> float | None:
         """A pause for everybody, no longer than anybody is willing to wait."""

@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import ee
+import google.auth
 import google.auth.exceptions as google_errors
 import google.auth.transport.requests
 from ee import oauth
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, with_scopes_if_required
+from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
 from pipeline.earthengine.errors import access_denied, classify
 from pipeline.errors import PipelineError
 from pipeline.settings.services import EarthEngineSettings
+
+_SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+"""All that computing needs; the client asks for Drive and Cloud Storage, too.
+Source: https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels,
+"Authorization scopes"."""
 
 
 def google_credentials(settings: EarthEngineSettings) -> Any:
@@ -26,18 +32,15 @@ def google_credentials(settings: EarthEngineSettings) -> Any:
     Raises:
         PipelineError: There are none, they cannot be read, or Google does not accept them; with
             the remedy.
+        Transient: Google could not be asked just now.
     """
+    key = settings.credentials
+    credentials = _stored_credentials() if key is None else _service_account(key)
     try:
-        if settings.credentials is None:
-            return _stored_credentials()
-        credentials = _service_account(settings.credentials)
         credentials.refresh(google.auth.transport.requests.Request())
-        return credentials
     except google_errors.GoogleAuthError as error:
-        fault = classify(error)
-        if isinstance(fault, PipelineError):
-            raise fault from None
-        raise PipelineError(f"{fault}; check the network and run the same command again") from None
+        raise classify(error) from None
+    return credentials
 
 
 def anonymous_credentials(url: str) -> Any:
@@ -67,7 +70,7 @@ def is_loopback(url: str) -> bool:
 
 def _service_account(path: Path) -> Any:
     try:
-        return service_account.Credentials.from_service_account_file(str(path), scopes=oauth.SCOPES)
+        return service_account.Credentials.from_service_account_file(str(path), scopes=_SCOPES)
     except OSError as error:
         raise PipelineError(
             f"earthengine.credentials {path} cannot be read: {error.strerror}"
@@ -81,14 +84,29 @@ def _service_account(path: Path) -> Any:
 
 
 def _stored_credentials() -> Any:
-    """What `earthengine authenticate` stored, else application-default credentials."""
+    """What `earthengine authenticate` stored, else application-default credentials.
+
+    Not by way of `ee.data.get_persistent_credentials`: that takes a sign-in that failed for the
+    moment for no credentials, and service accounts among the application's defaults for invalid.
+    """
+    try:
+        stored = oauth.get_credentials_arguments()
+    except OSError:
+        stored = {}
+    except (ValueError, TypeError, AttributeError):
+        raise PipelineError(
+            f"{oauth.get_credentials_path()} is damaged; run `earthengine authenticate`"
+        ) from None
+    if stored.get("refresh_token"):
+        return user_credentials.Credentials(None, **stored)
+    return _application_default()
+
+
+def _application_default() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return ee.data.get_persistent_credentials()
-        except ee.EEException:
-            raise access_denied("no valid credentials on this machine") from None
-        except (ValueError, TypeError, AttributeError):
-            raise PipelineError(
-                f"{oauth.get_credentials_path()} is damaged; run `earthengine authenticate`"
-            ) from None
+            credentials, _ = google.auth.default()
+        except google_errors.DefaultCredentialsError as error:
+            raise access_denied(f"no valid credentials on this machine: {error}") from None
+    return with_scopes_if_required(credentials, _SCOPES)

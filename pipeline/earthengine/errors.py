@@ -107,6 +107,10 @@ _TOO_BIG = (
 Source: https://developers.google.com/earth-engine/guides/debugging, "Scaling errors".
 """
 
+_CANCELLED = 499
+"""The server gave the operation up. Source: google.rpc.Code, CANCELLED,
+https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto."""
+
 _THROTTLED = ("quota exceeded", "too many concurrent aggregations", "too many requests")
 _RATE_LIMIT_REASONS = ("ratelimitexceeded", "rate limit exceeded", "quota exceeded")
 _MISSING = ("not found (does not exist or caller does not have access)", "asset not found")
@@ -156,7 +160,7 @@ def _classify_answer(text: str, response: Any) -> EarthEngineFault:
         return Quota(message, status, wait)
     if status in (408, 504):
         return TimedOut(message, status, wait)
-    if status >= 500:
+    if status == _CANCELLED or status >= 500:
         return Transient(message, status, wait)
     if status in (401, 403):
         return access_denied(message)

@@ -40,6 +40,12 @@ _INDEX = re.compile(r"[A-Za-z0-9_.-]+")
 _LARGEST_HEADER_BYTES = 10_000
 """Of an NPY answer; numpy's own limit when it reads files it does not trust."""
 
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""By version of the format; the service does not say which one it writes."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -175,9 +181,10 @@ def read_npy(answer: Any, shape: tuple[int, int], names: tuple[str, ...]) -> NDA
     """
     try:
         stream = io.BytesIO(answer)
-        np.lib.format.read_magic(stream)
-        found, _, dtype = np.lib.format.read_array_header_1_0(stream, _LARGEST_HEADER_BYTES)
-    except (ValueError, TypeError, SyntaxError) as error:
+        version = np.lib.format.read_magic(stream)
+        read_header = _HEADER_READERS[version]
+        found, _, dtype = read_header(stream, _LARGEST_HEADER_BYTES)
+    except (KeyError, ValueError, TypeError, SyntaxError) as error:
         raise Transient(f"garbled pixels: {error!r:.200}") from error
     if found != shape or dtype.names != names or dtype.hasobject:
         raise Transient(f"garbled pixels: {found} of {dtype.names}, asked for {shape} of {names}")

@@ -4,7 +4,6 @@ The graph maps one function over a table of places, so its size hardly depends o
 are; a batch that is too much for one request is halved until it fits.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import EarthEngineFault, Transient
 from pipeline.grid import PatchGrid
 from pipeline.locations.location import Location
+from pipeline.locations.seasons import Window, search_window
 from pipeline.settings.dataset import SEASONS
 from pipeline.settings.tree import Settings
 
@@ -31,9 +31,9 @@ CANDIDATES_PER_SEASON = 8
 
 _INDEX, _TIME = "system:index", "system:time_start"
 _CLOUD, _TILE, _BASELINE = "CLOUDY_PIXEL_PERCENTAGE", "MGRS_TILE", "PROCESSING_BASELINE"
+_DESCRIBING = "baselines", "passes", "orbits"
 _PASS, _ORBIT = "orbitProperties_pass", "relativeOrbitNumber_start"
 
-Window = tuple[dt.date, dt.date]
 Answer = tuple[Location, list[SeasonCandidates] | EarthEngineFault]
 
 
@@ -56,15 +56,6 @@ def select_candidates(
     """
     question = partial(_question, settings=settings)
     return ask_about(client, locations, settings.earthengine.selection_batch, question)
-
-
-def search_window(date: dt.date, half_window_days: int) -> Window:
-    """First day searched and the day after the last one (half-open, as SSL4EO-S12 does it).
-
-    Source: zhu-xlab/SSL4EO-S12, src/download_data/ssl4eo_s12_downloader.py, `get_period`.
-    """
-    reach = dt.timedelta(days=half_window_days)
-    return date - reach, date + reach
 
 
 def _question(
@@ -184,26 +175,34 @@ def _read_seasons(
     try:
         answers = by_id[location_id]
         return [
-            _read_season(answers[f"season_{season}"], window)
+            read_season(answers[f"season_{season}"], window)
             for season, window in enumerate(windows)
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise Transient(f"garbled selection answer for {location_id}: {error!r}") from error
 
 
-def _read_season(answer: dict[str, Any], window: Window) -> SeasonCandidates:
-    baselines, passes, orbits = (dict(answer[key]) for key in ("baselines", "passes", "orbits"))
+def read_season(answer: dict[str, Any], window: Window) -> SeasonCandidates:
+    """What the archive says of one season.
+
+    Raises:
+        KeyError, TypeError, ValueError: The answer is not what was asked for, or has a scene whose
+            metadata are missing.
+    """
+    # A list may be null where there is nothing to list; the counts below tell it from a lost one.
+    rows = {key: answer[key] or [] for key in ("optical", "radar", *_DESCRIBING)}
+    baselines, passes, orbits = (dict(rows[key]) for key in _DESCRIBING)
     optical = tuple(
         OpticalScene(str(index), int(time), float(cloud), str(tile), str(baselines.get(index, "")))
-        for index, time, cloud, tile in answer["optical"]
+        for index, time, cloud, tile in rows["optical"]
     )
     radar = tuple(
         RadarScene(str(index), int(time), str(passes.get(index, "")), int(orbits.get(index, 0)))
-        for index, time in answer["radar"]
+        for index, time in rows["radar"]
     )
-    for rows, count in ((optical, answer["clear_count"]), (radar, answer["radar_count"])):
+    for scenes, count in ((optical, answer["clear_count"]), (radar, answer["radar_count"])):
         # A scene without time, cloud cover or tile has no row: not the same as no scene.
-        if len(rows) != min(int(count), CANDIDATES_PER_SEASON):
-            raise ValueError(f"{count} scenes, but metadata of {len(rows)}")
+        if len(scenes) != min(int(count), CANDIDATES_PER_SEASON):
+            raise ValueError(f"{count} scenes, but metadata of {len(scenes)}")
     labels = frozenset(str(index) for index in answer["labels"])
     return SeasonCandidates(*window, int(answer["optical_count"]), optical, radar, labels)

@@ -108,7 +108,10 @@ def _access(settings: Settings, endpoint: Endpoint, stack: ExitStack) -> tuple[s
                 "earthengine.project is not set: the real service bills every request to a Google "
                 "Cloud project; give yours, registered for Earth Engine"
             )
-        return _GOOGLE_URLS[endpoint], project, google_credentials(settings.earthengine)
+        url = _GOOGLE_URLS[endpoint]
+        with _explained(url):
+            retrying = _retrying(settings.earthengine)
+            return url, project, retrying(google_credentials, settings.earthengine)
     if service == "simulated":
         service = stack.enter_context(child_server(_simulator_command(settings.simulator)))
     return service, project or _SIMULATED_PROJECT, anonymous_credentials(service)

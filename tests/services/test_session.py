@@ -19,9 +19,15 @@ EXPIRED = json.dumps({"error": "invalid_grant", "error_description": "Token has 
 
 
 @contextmanager
-def server_that_always_says(status, body):
+def server_that_always_says(status, body, hangs_up=0):
+    """A server with one answer, but none at all to the first few requests."""
+    silent = iter(range(hangs_up))
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
+            if next(silent, None) is not None:
+                self.close_connection = True
+                return
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -128,6 +134,26 @@ def test_an_expired_token_says_how_to_sign_in_again(tmp_path):
     assert pem.splitlines()[1] not in message
 
 
+def test_a_sign_in_that_breaks_off_is_repeated(tmp_path):
+    key = tmp_path / "key.json"
+    with server_that_always_says(400, EXPIRED, hangs_up=1) as url:
+        service_account_key(key, f"{url}/token")
+        options = {"credentials": str(key), "attempts": 2}
+        message = refusal(settings(tmp_path, service="google", project="p", **options))
+    assert "Token has expired" in message
+
+
+def test_a_service_account_may_be_the_default_of_applications(tmp_path, monkeypatch):
+    key = tmp_path / "key.json"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    missing = refusal(settings(tmp_path, service="google", project="p"))
+    assert "no valid credentials" in missing and str(key) in missing
+    with server_that_always_says(400, EXPIRED) as url:
+        service_account_key(key, f"{url}/token")
+        message = refusal(settings(tmp_path, service="google", project="p"))
+    assert "Token has expired" in message
+
+
 def test_sign_in_out_of_reach_is_a_matter_of_the_network(tmp_path):
     key = tmp_path / "key.json"
     service_account_key(key, f"http://127.0.0.1:{free_port()}/token")
@@ -143,7 +169,6 @@ def test_sign_in_out_of_reach_is_a_matter_of_the_network(tmp_path):
         "http://127.0.0.1.example.org",
         "http://localhost.example.org",
         "http://127.0.0.1@example.org",
-        "nonsense",
     ],
 )
 def test_nobody_asks_anonymously_beyond_this_machine(tmp_path, url):

@@ -1,12 +1,14 @@
 """The transport against a bare socket server that answers as it is told, byte by byte."""
 
 import gzip
+import os
 import socket
 import socketserver
 import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -22,10 +24,12 @@ def answer(body, length=None, *headers):
 class Handler(socketserver.StreamRequestHandler):
     def handle(self):
         while line := self.rfile.readline():
-            length = 0
+            length, self.authorization = 0, b""
             while (header := self.rfile.readline()).strip():
                 if header.lower().startswith(b"content-length:"):
                     length = int(header.split(b":")[1])
+                if header.lower().startswith(b"authorization:"):
+                    self.authorization = header.split(b":")[1].strip()
             self.rfile.read(length)
             if not self.reply(line.split()[1].decode()):
                 return
@@ -34,6 +38,8 @@ class Handler(socketserver.StreamRequestHandler):
         """Whether the connection stays open."""
         if path == "/plain":
             self.wfile.write(answer(b"plain", None, b"Retry-After: 7"))
+        elif path == "/authorization":
+            self.wfile.write(answer(self.authorization))
         elif path == "/zipped":
             body = gzip.compress(b"x" * 100_000)
             self.wfile.write(answer(body, None, b"Content-Encoding: gzip"))
@@ -127,6 +133,27 @@ def test_threads_share_a_pool_of_open_connections(transport, server, url):
     assert answers == [b"plain"] * 200
     assert transport.bytes_received == 1000
     assert server.connections <= 8
+
+
+def test_the_access_token_stays_whatever_netrc_says(server, url, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    transport = PooledTransport(connections=1, timeout_s=5, loopback=False)
+    _, told = transport.request(f"{url}/authorization", headers={"authorization": "Bearer token"})
+    transport.close()
+    assert told == b"Bearer token"
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="read from Linux's list of sockets")
+def test_a_silent_connection_is_kept_alive(transport, server, url):
+    transport.request(f"{url}/plain")
+    port = f"{server.server_address[1]:04X}"
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (ours,) = [fields for fields in sockets if fields[2].endswith(f":{port}") and fields[3] == "01"]
+    timer, due = ours[5].split(":")
+    assert timer == "02"  # keep-alive, see proc_net_tcp.txt of the kernel
+    assert 0 < int(due, 16) <= 30 * os.sysconf("SC_CLK_TCK")
 
 
 def test_proxies_of_the_environment_are_not_for_this_machine(url, monkeypatch):

@@ -133,6 +133,15 @@ def test_every_attempt_is_paid_for_before_it_is_sent(open_client, tmp_path):
     assert read_usage(tmp_path).reserved[PIXELS] == 2
 
 
+def test_a_disk_that_refuses_the_counter_is_no_fault_of_the_service(open_client, tmp_path):
+    client = open_client(attempts=3)
+    (tmp_path / "requests.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        call(client, failing())
+    (tmp_path / "requests.json").rmdir()
+    assert not client.statistics.calls and not client.statistics.retries
+
+
 def test_a_session_inherited_through_fork_is_refused(open_client):
     client = open_client()
     reading, writing = os.pipe()

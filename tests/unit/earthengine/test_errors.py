@@ -50,6 +50,7 @@ def refusal(status: int, text: str, **headers: str) -> ee.EEException:
         (503, GONE, Transient, Reason.SERVER_ERROR),
         (504, "Deadline exceeded", TimedOut, Reason.TIMEOUT),
         (408, "Request timeout", TimedOut, Reason.TIMEOUT),
+        (499, "The operation was cancelled.", Transient, Reason.SERVER_ERROR),
         (400, "User memory limit exceeded.", TooBig, Reason.SERVER_ERROR),
         (400, "Computation timed out.", TooBig, Reason.SERVER_ERROR),
         (413, "Request payload size exceeds the limit: 10485760 bytes.", TooBig, None),
