@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.earthengine.errors import EarthEngineFault, Missing
+from pipeline.earthengine.errors import AccessDenied, EarthEngineFault, Fatal, Missing
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.grid import PatchGrid
@@ -187,6 +187,12 @@ def _attempt(
     started = time.monotonic()
     try:
         pixels = source.fetch(record, grid)
+    except AccessDenied:
+        raise
+    except Fatal as fault:
+        # Another place may be fine, and this one is left to the next run.
+        where = f"season {record.season} of location {record.location_id}"
+        raise PipelineError(f"{fault}; asked for {where}") from fault
     except PipelineError:
         raise
     except Missing as fault:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline.earthengine.errors import BudgetExhausted, Missing, Quota, TimedOut
+from pipeline.earthengine.errors import BudgetExhausted, Fatal, Missing, Quota, TimedOut
 from pipeline.errors import PipelineError
 from pipeline.fetch import Shard, fetch_shard
 from pipeline.ledger import Status
@@ -108,6 +108,14 @@ def test_failures_write_nothing_and_the_next_run_asks_for_the_rest_only(
     again = FakeSource()
     fetch_shard(shard, small_settings, again.open)
     assert sorted(again.asked) == sorted(faults)
+
+
+def test_a_refusal_names_the_season_that_was_asked_for(make_shard, small_settings):
+    answers = {(2, 1): Fatal("Earth Engine refused a request (HTTP 400: odd)", 400)}
+    shard = make_shard(4)
+    with pytest.raises(PipelineError, match=r"HTTP 400: odd\); .*season 1 of location \w*2\b"):
+        fetch_shard(shard, small_settings, FakeSource(1, answers).open)
+    assert not shard.ledger.exists()
 
 
 def test_a_used_up_budget_stops_the_run_and_keeps_what_was_fetched(
