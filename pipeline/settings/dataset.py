@@ -10,6 +10,12 @@ from pipeline.settings.section import InputPlace, Section
 SEASONS = 4
 """Seasons of every sample."""
 
+LARGEST_PATCH_PIXELS = 1134
+"""The largest multiple of 6 of which one answer of Earth Engine, 48 MiB at most, holds 13 bands of
+two bytes and a byte of mask. Source of the limit and of the byte:
+https://developers.google.com/earth-engine/apidocs/ee-data-computepixels and google/Xee, which
+counts it."""
+
 
 class GridSettings(Section):
     """The pixel grid of one sample."""
@@ -17,7 +23,7 @@ class GridSettings(Section):
     pixels: int = Field(
         264,
         ge=6,
-        le=2640,
+        le=LARGEST_PATCH_PIXELS,
         multiple_of=6,
         description=(
             "Rows and columns of a patch at 10 m; a multiple of 6, so that 60 m pixels nest"
@@ -147,6 +153,15 @@ class QualitySettings(Section):
     s1_implausible_share_max: float = Field(
         0.02, ge=0, le=1, description="Largest share of implausible Sentinel-1 pixels"
     )
+
+    @model_validator(mode="after")
+    def _floor_is_below_ceiling(self) -> Self:
+        if self.s1_floor_db >= self.s1_ceiling_db:
+            raise ValueError(
+                f"s1_floor_db = {self.s1_floor_db:g} must be below "
+                f"s1_ceiling_db = {self.s1_ceiling_db:g}"
+            )
+        return self
 
 
 class StoreSettings(Section):

@@ -12,6 +12,7 @@ class EarthEngineSettings(Section):
 
     service: str = Field(
         "simulated",
+        pattern=r"^(google|simulated|https?://.+)$",
         description=(
             "google: the real service; simulated: the simulated Earth on this machine; or"
             " the URL of a running simulator on loopback"
@@ -45,7 +46,12 @@ class EarthEngineSettings(Section):
         description="Locations in one selection request; halved on time-outs and memory errors",
     )
     request_timeout_s: float = Field(
-        300.0, gt=0, description="Longest time one request may take, seconds"
+        330.0,
+        gt=0,
+        description=(
+            "Longest time one request may take, seconds; the service gives up by itself after 300"
+            " and says so"
+        ),
     )
     attempts: int = Field(
         8, ge=1, le=50, description="Attempts at one request before it counts as failed"

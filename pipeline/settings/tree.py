@@ -150,7 +150,9 @@ def load_settings(path: Path) -> Settings:
         values = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
         raise PipelineError(f"settings file {path} does not exist") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise PipelineError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise PipelineError(f"{path} must hold keys and values, got a {type(values).__name__}")

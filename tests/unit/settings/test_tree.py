@@ -49,6 +49,10 @@ def test_all_mistakes_are_reported_together_with_path_value_and_rule():
         ({"name": "../elsewhere"}, "name = '../elsewhere'"),
         ({"locations": {"sampler": "grid"}}, "'cities', 'land', 'area'"),
         ({"store": {"shard_size": 0}}, "store.shard_size = 0"),
+        ({"earthengine": {"service": "Google"}}, "earthengine.service = 'Google'"),
+        ({"grid": {"pixels": 1140}}, "less than or equal to 1134"),
+        ({"quality": {"s1_floor_db": float("nan")}}, "quality.s1_floor_db = nan"),
+        ({"quality": {"s1_floor_db": 30.0}}, "s1_floor_db = 30 must be below s1_ceiling_db = 30"),
     ],
 )
 def test_each_mistake_names_its_remedy(values, words):
@@ -67,6 +71,14 @@ def test_files_that_are_not_settings(tmp_path, text, words):
     with pytest.raises(PipelineError) as error:
         load_settings(path)
     assert words in str(error.value)
+
+
+def test_a_folder_or_a_picture_in_the_place_of_settings(tmp_path):
+    picture = tmp_path / "picture.yaml"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    for path, words in [(tmp_path, "cannot be read: Is a directory"), (picture, "not valid YAML")]:
+        with pytest.raises(PipelineError, match=words):
+            load_settings(path)
 
 
 def test_a_missing_file_is_one_line_and_exit_code_1(tmp_path):
