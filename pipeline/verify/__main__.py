@@ -13,31 +13,42 @@ from rich.table import Table
 
 from pipeline.dask_cluster import dask_cluster
 from pipeline.errors import run_step
-from pipeline.verify.findings import Verification, write_verification
+from pipeline.verify.findings import Check, Finding, Verification, write_verification
 from pipeline.verify.store import verify_store
 
-_SHOWN = 40
-"""Findings that are printed; the file has all that were kept."""
+_SHOWN = 12
+"""Findings of each check that are printed, so that none drowns the others; the file has more."""
 
 
 def print_verification(console: Console, result: Verification) -> None:
-    """Print the checks as a table and the findings as a list."""
+    """Print the checks as a table and the first findings of each as a list."""
     mark = "SIMULATED " if result.simulated else ""
     table = Table(title=f"{mark}{result.store}", title_justify="left")
     table.add_column("check")
     table.add_column("compared", justify="right")
     table.add_column("result")
     for check in result.checks:
-        outcome = "wrong" if not check.passed else "right" if check.examined else "nothing to check"
-        table.add_row(check.check, f"{check.examined:,}", outcome)
+        table.add_row(check.check, f"{check.examined:,}", _outcome(check))
     console.print(table)
-    for finding in result.findings[:_SHOWN]:
-        season = "" if finding.season is None else f" season {finding.season}"
-        where = f"{finding.array} {finding.sample_id}{season}".strip()
-        line = f"{finding.check}: {where}: {finding.message} ({finding.value}; {finding.limit})"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if len(result.findings) > _SHOWN:
-        console.print(f"and {len(result.findings) - _SHOWN} more findings")
+    for check in result.checks:
+        own = [finding for finding in result.findings if finding.check == check.check]
+        for finding in own[:_SHOWN]:
+            console.print(_line(finding), markup=False, highlight=False, soft_wrap=True)
+        if check.found > _SHOWN:
+            console.print(f"{check.check}: {check.found - _SHOWN:,} more findings")
+
+
+def _outcome(check: Check) -> str:
+    if check.found:
+        return f"wrong: {check.found:,} finding{'s' if check.found > 1 else ''}"
+    return "right" if check.examined else "nothing to check"
+
+
+def _line(finding: Finding) -> str:
+    season = "" if finding.season is None else f"season {finding.season}"
+    where = " ".join(filter(None, [finding.array, finding.sample_id, season]))
+    parts = filter(None, [finding.check, where, finding.message])
+    return f"{': '.join(parts)} ({finding.value}; allowed {finding.limit})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

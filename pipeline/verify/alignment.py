@@ -198,7 +198,7 @@ def _other_pairs(
     sample: Sample, season: int, name: int | None, layers: dict[str, list[_Layer]]
 ) -> Iterator[_Pair]:
     """Radar and labels against the 10 m bands of the same season."""
-    fine = next(iter(layers[_fine_array(sample.group)][-1:]))
+    fine = layers[_fine_array(sample.group)][-1]
     rows, columns = fine.shape
     for array in sample.group.arrays:
         if array.optical or not (array.ids or array.name == "s1"):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.legend import UNLABELLED, load_legend
+from pipeline.osm_landuse.agreement import load_crosswalk
 from pipeline.verify.evidence import Evidence
 from pipeline.verify.findings import Finding
 from pipeline.verify.limits import load_limits
@@ -65,17 +66,6 @@ def load_kind_rules() -> tuple[KindRule, ...]:
         )
         for row in csv.DictReader(text.splitlines())
     )
-
-
-@cache
-def load_crosswalk() -> NDArray[np.bool_]:
-    """Whether an OSM class admits a Dynamic World class, (OSM id, DW id)."""
-    shape = (len(load_legend("osm_landuse")), len(load_legend("dynamic_world")))
-    admitted = np.zeros(shape, bool)
-    text = files("pipeline").joinpath("crosswalk.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
-        admitted[int(row["osm_id"]), int(row["dw_id"])] = True
-    return admitted
 
 
 def pixel_kinds(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

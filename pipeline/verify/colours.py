@@ -78,10 +78,10 @@ def _examine_spectra(
 ) -> None:
     bands = sample.bands(season)
     blocks = block_means(bands, _BLOCK)
-    for check in _CHECKS.values():
-        evidence.examined[check] += 1
     if blocks.shape[1] < _FEWEST_BLOCKS:
         return
+    for check in _CHECKS.values():
+        evidence.examined[check] += 1
     stored, undone = distances(blocks, defects)
     gains = stored - undone
     clipped = np.clip(gains, -_CLIPPED, _CLIPPED)
@@ -111,9 +111,9 @@ def _examine_polarisations(
     sample: Sample, season: int, name: int | None, evidence: Evidence
 ) -> None:
     (radar,) = (array for array in sample.group.arrays if array.name == "s1")
-    evidence.examined[BANDS_CHECK] += 1
     if radar.bands != ("VV", "VH"):
         return
+    evidence.examined[BANDS_CHECK] += 1
     co, cross = sample.pixels["s1"][season]
     known = (co != radar.nodata) & (cross != radar.nodata) & (co != cross)
     if not known.any():

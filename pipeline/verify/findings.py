@@ -4,14 +4,16 @@ The file is the same for the same store and code: it holds no clock time.
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 
-FORMAT = "noldo-verification-1"
+FORMAT = "noldo-verification-2"
 """Value of ``format`` in the file; another one is not read."""
 
 
@@ -46,14 +48,19 @@ class Check:
     Attributes:
         check: Its name, the same as in its findings.
         examined: How many things were compared; 0 where the store has nothing of the kind.
-        passed: Whether it found nothing wrong.
+        found: How many findings it has, also where not all of them are kept.
         meaning: One line: what it compares, and what a finding would mean.
     """
 
     check: str
     examined: int
-    passed: bool
+    found: int
     meaning: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether it found nothing wrong."""
+        return not self.found
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Verification:
         simulated: Whether its pixels come from the simulated Earth.
         software: Version of the code that checked.
         checks: In the order in which they are made.
-        findings: In the order of the checks; empty if the store is sound.
+        findings: In the order of the checks, a limited number of each; empty if the store is sound.
     """
 
     store: str
@@ -77,7 +84,12 @@ class Verification:
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.findings
+        return not self.found
+
+    @property
+    def found(self) -> int:
+        """How many findings there are, also where not all of them are kept."""
+        return sum(check.found for check in self.checks)
 
 
 def verification(
@@ -86,6 +98,7 @@ def verification(
     software: str,
     examined: Sequence[tuple[str, int, str]],
     findings: Sequence[Finding],
+    omitted: Mapping[str, int] = MappingProxyType({}),
 ) -> Verification:
     """Put checks and findings together.
 
@@ -95,6 +108,7 @@ def verification(
         software: Version of the code.
         examined: Of each check name, number of things compared, meaning; in order, each name once.
         findings: In any order; each of one of those checks.
+        omitted: Further findings of a check, which are counted only.
 
     Raises:
         ValueError: A finding of a check that was not made.
@@ -103,8 +117,8 @@ def verification(
     unknown = {finding.check for finding in findings} - order.keys()
     if unknown:
         raise ValueError(f"findings of checks that were not made: {sorted(unknown)}")
-    failed = {finding.check for finding in findings}
-    checks = [Check(name, count, name not in failed, text) for name, count, text in examined]
+    found = Counter(finding.check for finding in findings) + Counter(omitted)
+    checks = [Check(name, count, found[name], text) for name, count, text in examined]
     ordered = sorted(findings, key=lambda finding: (order[finding.check], *_place(finding)))
     return Verification(store, simulated, software, tuple(checks), tuple(ordered))
 

@@ -1,13 +1,15 @@
 """Checks of what a store says of its samples, without pixels: ids, index, grids, coordinates."""
 
 import datetime as dt
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
@@ -30,6 +32,9 @@ GRIDS_MEANING = (
 
 _LATTICE_M = 10.0
 _ID_COLUMNS = ("id", "location_id")
+_SINGLE_PRECISION = 2e-7
+"""Relative; some records are stored as float32."""
+
 _FIRST_DAY = dt.date(1970, 1, 1).toordinal()
 _EARTH = Geod(ellps="WGS84")
 
@@ -44,7 +49,9 @@ def examine_records(groups: Sequence[StoredGroup], evidence: Evidence) -> None:
             _compare_index(group, table, index.name, evidence)
     for group in groups:
         _check_coordinates(group, evidence)
-        if {"left", "top", "epsg", "lon", "lat"} <= set(group.record_names):
+        located = {"left", "top", "epsg", "lon", "lat"} <= set(group.record_names)
+        # Others' corners follow no lattice of ours, and some name the corner of another product.
+        if located and not group.imported:
             _check_grids(group, evidence)
 
 
@@ -89,15 +96,14 @@ def _unique_ids(groups: Sequence[StoredGroup], evidence: Evidence) -> None:
 
 
 def _compare_index(group: StoredGroup, table: pa.Table, name: str, evidence: Evidence) -> None:
+    if "group" in table.column_names:
+        table = table.filter(pc.equal(table["group"], group.name))
     column = next(column for column in _ID_COLUMNS if column in table.column_names)
+    ids = [str(one) for one in group.record("id")]
     rows = {str(one): row for row, one in enumerate(table[column].to_pylist())}
-    ids, valid = group.record("id"), group.record("valid")
-    for sample in np.flatnonzero(valid):
-        if str(ids[sample]) not in rows:
-            found = (str(ids[sample]), "absent", f"a row of {name}", "the index lacks this sample")
-            evidence.findings.append(_of_record(IDS_CHECK, group, "id", *found))
-    samples = [number for number in range(group.count) if str(ids[number]) in rows]
-    chosen = table.take(pa.array([rows[str(ids[number])] for number in samples], pa.int64()))
+    _compare_ids(group, ids, rows, _valid_rows(table, column), name, evidence)
+    samples = [number for number in range(group.count) if ids[number] in rows]
+    chosen = table.take(pa.array([rows[ids[number]] for number in samples], pa.int64()))
     shared = [one for one in (*group.record_names, "valid") if one in table.column_names]
     for record in dict.fromkeys(shared):
         stored = group.record(record)
@@ -106,8 +112,32 @@ def _compare_index(group: StoredGroup, table: pa.Table, name: str, evidence: Evi
             if not _same(stored[number], indexed):
                 value, limit = str(_plain(stored[number])), f"{_plain(indexed)} in {name}"
                 text = f"{record} of the store and of the index differ"
-                found = (str(ids[number]), value[:80], limit[:120], text)
+                found = (ids[number], value[:80], limit[:120], text)
                 evidence.findings.append(_of_record(IDS_CHECK, group, record, *found))
+
+
+def _compare_ids(
+    group: StoredGroup,
+    ids: Sequence[str],
+    rows: Mapping[str, int],
+    valid_rows: set[str],
+    name: str,
+    evidence: Evidence,
+) -> None:
+    """Valid samples that only the store or only the index knows."""
+    kept = {one for one, valid in zip(ids, group.record("valid"), strict=True) if valid}
+    only_here = dict.fromkeys(sorted(kept - rows.keys()), "the index lacks this sample")
+    only_there = dict.fromkeys(sorted(valid_rows - set(ids)), "the store lacks this sample")
+    for one, text in (only_here | only_there).items():
+        found = (one, "absent", f"in the store and in {name}", text)
+        evidence.findings.append(_of_record(IDS_CHECK, group, "id", *found))
+
+
+def _valid_rows(table: pa.Table, column: str) -> set[str]:
+    """Ids of the samples that an index calls valid."""
+    if "valid" not in table.column_names:
+        return set()
+    return set(map(str, table.filter(pc.equal(table["valid"], True))[column].to_pylist()))
 
 
 def _same(stored: Any, indexed: Any) -> bool:
@@ -119,7 +149,7 @@ def _same(stored: Any, indexed: Any) -> bool:
     if one is None or other is None:
         return one is None and other is None
     if isinstance(one, float) or isinstance(other, float):
-        return bool(np.isclose(float(one), float(other), rtol=2e-7, atol=0))
+        return math.isclose(float(one), float(other), rel_tol=_SINGLE_PRECISION)
     return bool(one == other)
 
 
@@ -163,8 +193,6 @@ def _check_grids(group: StoredGroup, evidence: Evidence) -> None:
     for sample in np.flatnonzero(records["valid"]):
         evidence.examined[GRIDS_CHECK] += 1
         name = str(records["id"][sample])
-        if group.imported:
-            continue
         corner = {key: float(records[key][sample]) for key in ("left", "top")}
         grid = PatchGrid(int(records["epsg"][sample]), **corner, height=size, width=size)
         for found in _wrong_grid(group, grid, places[sample]):

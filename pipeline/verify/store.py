@@ -9,7 +9,7 @@ from pipeline.fingerprints import code_version
 from pipeline.store.commit import StoredFile
 from pipeline.verify import alignment, checksums, classes, colours, figures, records, shard, values
 from pipeline.verify.evidence import Evidence, merge_evidence
-from pipeline.verify.findings import Finding, Verification, verification
+from pipeline.verify.findings import Verification, verification
 from pipeline.verify.shard import SampleRow, examine_shard
 from pipeline.verify.stored import StoredGroup, open_groups
 
@@ -60,7 +60,8 @@ def verify_store(store: Path) -> Verification:
         bool(groups[0].attributes.get("simulated")),
         code_version(),
         [(name, whole.examined[name], meaning) for name, meaning in CHECKS],
-        [*whole.findings, *_omitted(whole)],
+        whole.findings,
+        whole.omitted,
     )
 
 
@@ -113,11 +114,3 @@ def _conclude(groups: tuple[StoredGroup, ...], evidence: Evidence) -> None:
 
 def _pools(evidence: Evidence, check: str) -> dict[Any, Any]:
     return {key: values for key, values in evidence.pools.items() if key[0] == check}
-
-
-def _omitted(evidence: Evidence) -> list[Finding]:
-    return [
-        Finding(check, "", "", None, f"{count} more", "0", "further findings of this check")
-        for check, count in sorted(evidence.omitted.items())
-        if count
-    ]

@@ -1,5 +1,6 @@
 """Checks of values and validity, sample by sample: nothing lost, nothing impossible."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def examine_values(sample: Sample, evidence: Evidence) -> None:
             if empty or not sample.valid or array.ids:
                 continue
             evidence.examined[RANGES_CHECK] += 1
-            for found in _impossible(array, pixels):
+            for found in _impossible(array, pixels, _accepted_by(sample)):
                 evidence.findings.append(_finding(RANGES_CHECK, sample, array, name, found))
 
 
@@ -47,16 +48,9 @@ def _validity(
         if empty or sample.group.imported:
             return None
         return ("pixels", "none", "a sample that is not valid holds pixels: `valid` is stale")
-    if array.ids:
-        # A season may lack labels, a whole sample must not.
-        everything = sample.pixels[array.name]
-        lost = season == 0 and bool(np.all(everything == UNLABELLED))
-    else:
-        lost = empty
-    if lost:
+    if _lost(sample, array, season, empty):
         return ("no pixels", "pixels", "a valid sample is empty here: its chunk or shard is lost")
-    allowed = sample.group.attributes.get("settings", {}).get("quality", {})
-    most = allowed.get("nodata_share_max")
+    most = _accepted_by(sample).get("nodata_share_max")
     if most is None or array.ids:
         return None
     pixels = sample.pixels[array.name][season]
@@ -70,11 +64,28 @@ def _validity(
     )
 
 
-def _impossible(array: StoredArray, pixels: NDArray[Any]) -> list[tuple[str, str, str]]:
+def _accepted_by(sample: Sample) -> Mapping[str, Any]:
+    """The settings by which its pixels were accepted; empty where they are not on record."""
+    found = sample.group.attributes.get("settings", {}).get("quality", {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def _lost(sample: Sample, array: StoredArray, season: int, empty: bool) -> bool:
+    if not array.ids:
+        return empty
+    if sample.group.imported and array.name != "label":
+        return False  # released tiles may lack the labels beside their own
+    # A season may lack labels, a whole sample must not.
+    return season == 0 and bool(np.all(sample.pixels[array.name] == UNLABELLED))
+
+
+def _impossible(
+    array: StoredArray, pixels: NDArray[Any], quality: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
     if array.optical:
         return [*_too_bright(pixels), *_flat(array, pixels)]
     if array.name == "s1":
-        return [*_strange_echoes(array, pixels), *_flat(array, pixels)]
+        return [*_strange_echoes(array, pixels, quality), *_flat(array, pixels)]
     return []
 
 
@@ -87,17 +98,21 @@ def _too_bright(pixels: NDArray[Any]) -> list[tuple[str, str, str]]:
     return [(value, f"{limits.reflectance_share:.1%}", "reflectance beyond what clouds reach")]
 
 
-def _strange_echoes(array: StoredArray, pixels: NDArray[Any]) -> list[tuple[str, str, str]]:
+def _strange_echoes(
+    array: StoredArray, pixels: NDArray[Any], quality: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """By the limits that the store was built with; by our own where others built it."""
     limits = load_limits()
-    lowest, highest = limits.backscatter_smallest, limits.backscatter_largest
+    lowest = quality.get("s1_floor_db", limits.backscatter_smallest)
+    highest = quality.get("s1_ceiling_db", limits.backscatter_largest)
+    most = quality.get("s1_implausible_share_max", limits.backscatter_share)
     known = pixels_with_data(array.name, pixels, array.nodata)
     strange = (pixels < lowest * _HUNDREDTHS) | (pixels > highest * _HUNDREDTHS)
-    outside = np.any(strange, axis=0, where=known)
-    share = float(outside.sum() / max(known.sum(), 1))
-    if share <= limits.backscatter_share:
+    share = float(np.any(strange, axis=0, where=known).mean())
+    if share <= most:
         return []
     value = f"{share:.1%} of the pixels outside {lowest:g} to {highest:g} dB"
-    return [(value, f"{limits.backscatter_share:.1%}", "backscatter is implausible")]
+    return [(value, f"{most:.1%}", "backscatter is implausible")]
 
 
 def _flat(array: StoredArray, pixels: NDArray[Any]) -> list[tuple[str, str, str]]:

@@ -72,6 +72,8 @@ def test_repeated_and_unknown_ids_are_found(store, verified):
     assert {(f.sample_id, f.message.split(";")[0]) for f in found} >= {
         ("0002", "several samples have this id"),
         ("elsewhere", "the index lacks this sample"),
+        ("0003", "the store lacks this sample"),
+        ("0005", "the store lacks this sample"),
     }
 
 
@@ -127,9 +129,10 @@ def test_findings_survive_the_file_and_keep_their_order(tmp_path):
         Finding("bands", "s1", "a", None, "1", "2", "text"),
     ]
     examined = [("bands", 4, "what"), ("ids", 2, "what"), ("grids", 0, "what")]
-    result = verification("nol.zarr", True, "1.0", examined, findings)
+    result = verification("nol.zarr", True, "1.0", examined, findings, {"bands": 40})
     assert [f.season for f in result.findings] == [None, 3, None]
     assert [check.passed for check in result.checks] == [False, False, True]
+    assert [check.found for check in result.checks] == [42, 1, 0] and result.found == 43
     write_verification(tmp_path / "nol.json", result)
     assert read_verification(tmp_path / "nol.json") == result
     with pytest.raises(ValueError, match="not made"):
