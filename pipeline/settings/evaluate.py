@@ -1,8 +1,9 @@
 """Settings of the downstream evaluation: tasks, encoders, and the protocol that all share."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.settings.encoders import WeightSettings
 from pipeline.settings.section import Section
@@ -11,13 +12,33 @@ PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]
 Head = Literal["deeplabv3plus", "fpn", "pspnet", "upernet", "unet"]
 Mode = Literal["frozen", "finetuned"]
 Share = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A repeated seed would be averaged as if it were another, although its row is made once."""
+    # Shares are told apart by as many digits as stand in the name of a row.
+    names = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]} stands there twice, name everything once")
+    return values
+
+
+EachOnce = AfterValidator(_each_once)
 
 _PROTOCOL = (
     *("epochs", "learning_rate", "final_learning_rate", "cosine_share", "weight_decay"),
     *("flip_share", "rotation_share", "precision", "devices"),
 )
 """Keys that decide every score."""
+
+_WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt")
+
+
+def names_a_file(weights: str) -> bool:
+    """Whether weights are named by a path rather than by a row of ``encoders.csv``."""
+    return "/" in weights or weights.endswith(_WEIGHT_SUFFIXES)
 
 
 class EvaluationKey(NamedTuple):
@@ -31,7 +52,7 @@ class EvaluationKey(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Of its row, below the folder of all rows."""
+        """Of its row, below the folder of all rows: what tells one row from another."""
         return f"{self.task}/{self.encoder}/{self.mode}_{self.label_fraction:g}_{self.seed}.parquet"
 
 
@@ -66,6 +87,11 @@ class TaskSettings(Section):
     batch_size: int = Field(32, ge=2, description="Training crops in a batch of one device")
     test_batch_size: int = Field(8, ge=1, description="Tiles scored at once; changes no score")
 
+    @model_validator(mode="after")
+    def _is_scored_on_other_tiles(self) -> Self:
+        _require_two_groups(self)
+        return self
+
 
 class EncoderSettings(Section):
     """One encoder to compare."""
@@ -96,6 +122,15 @@ class EncoderSettings(Section):
         """The pretraining run that makes these weights, if one of this dataset does."""
         return self.weights.removeprefix("run:") if self.weights.startswith("run:") else None
 
+    @property
+    def file(self) -> str | None:
+        """The weights where a path names them; of a run's folder, those of the modality."""
+        if self.run is not None or not names_a_file(self.weights):
+            return None
+        if Path(self.weights).is_dir():
+            return f"{self.weights.rstrip('/')}/encoders/{self.modality}.safetensors"
+        return self.weights
+
 
 class ProbeSettings(Section):
     """Linear probe and nearest neighbours on whole tiles, such as those of EuroSAT."""
@@ -117,6 +152,19 @@ class ProbeSettings(Section):
         1e-3, ge=0, description="L2 penalty of the linear probe, on standardised features"
     )
     batch_size: int = Field(64, ge=1, description="Tiles embedded at once; changes no score")
+
+    @model_validator(mode="after")
+    def _is_scored_on_other_tiles(self) -> Self:
+        _require_two_groups(self)
+        return self
+
+
+def _require_two_groups(section: TaskSettings | ProbeSettings) -> None:
+    if section.train_group == section.test_group:
+        raise ValueError(
+            f"train_group and test_group are both {section.test_group!r}, and tiles that were "
+            "trained on would be scored; name two groups of the store"
+        )
 
 
 def _tasks_of_the_paper() -> dict[str, TaskSettings]:
@@ -147,28 +195,28 @@ class EvaluateSettings(Section):
     tasks: dict[PlainName, TaskSettings] = Field(
         default_factory=_tasks_of_the_paper, description="The tasks by name"
     )
-    tasks_used: tuple[PlainName, ...] = Field(
+    tasks_used: Annotated[tuple[PlainName, ...], EachOnce] = Field(
         ("dw", "osm"),
         description="Which of them are evaluated; add dfc2020 once importers.dfc2020 has its files",
     )
     encoders: dict[PlainName, EncoderSettings] = Field(
         default_factory=_own_encoders, description="The encoders to compare, by name"
     )
-    encoders_used: tuple[PlainName, ...] = Field(
+    encoders_used: Annotated[tuple[PlainName, ...], EachOnce] = Field(
         tuple(_own_encoders()), description="Which of them are evaluated, in the tables' order"
     )
-    modes: tuple[Mode, ...] = Field(
+    modes: Annotated[tuple[Mode, ...], EachOnce] = Field(
         ("frozen", "finetuned"),
         min_length=1,
         description="frozen: only the head is trained; finetuned: the encoder as well",
     )
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+    seeds: Annotated[tuple[Seed, ...], EachOnce] = Field(
         (0, 1, 2), min_length=1, description="Each seed is one repetition of everything"
     )
-    kept_seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+    kept_seeds: tuple[Seed, ...] = Field(
         (0,), description="Seeds whose trained networks are kept, for `analysis` and for predicting"
     )
-    label_fractions: tuple[Share, ...] = Field(
+    label_fractions: Annotated[tuple[Share, ...], EachOnce] = Field(
         (1.0,), min_length=1, description="Shares of the training tiles, drawn anew for each seed"
     )
     ablation: tuple[PlainName, ...] = Field(
@@ -224,6 +272,12 @@ class EvaluateSettings(Section):
             "task": self.tasks[task].model_dump(mode="json", exclude={"test_batch_size"}),
             "encoder": self.encoders[encoder].model_dump(mode="json"),
         }
+
+    def local_file(self, encoder: str) -> str | None:
+        """The user's own file that an encoder's weights are read from, if there is one."""
+        chosen = self.encoders[encoder]
+        named = self.weights.files.get(chosen.weights)
+        return chosen.file or (None if named is None else named.as_posix())
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
