@@ -15,6 +15,7 @@ from pipeline.settings.tree import Settings, validate_settings
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
 from pipeline.store.shards import write_shard
+from tests.training.learnable_tiles import write_tile_store
 from training.run.plan import RunPlan, plan_run
 
 PATCH = 48
@@ -79,6 +80,12 @@ def finish_store(path: Path, kept: list[int], samples: int, validation: int) -> 
     group["valid"][:] = np.isin(np.arange(samples), kept)
     with dask.config.set(scheduler="synchronous"):
         replace_attributes(path, {"statistics": store_statistics(path)})
+
+
+@pytest.fixture(scope="session")
+def tile_store(tmp_path_factory) -> Path:
+    """The store of `tests.training.learnable_tiles`; to be looked at and never changed."""
+    return write_tile_store(tmp_path_factory.mktemp("tiles") / "tiles.zarr")
 
 
 @pytest.fixture(scope="session")

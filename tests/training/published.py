@@ -13,9 +13,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from pipeline.sensors import cube_bands
+from pipeline.settings.encoders import WeightSettings
 from training.cromss.fusion import CrossModalUnet
+from training.encoders.named_encoder import load_encoder
 from training.encoders.table import EncoderEntry
 from training.encoders.vit_pyramid import VIT_LARGE, VitShape, build_vit
+from training.loading.inputs import InputContract
 
 _DECODER = {
     "mask_token": (1, 1, 512),
@@ -54,6 +58,32 @@ PUBLISHED_EXTRAS: dict[str, dict[str, tuple[int, ...]]] = {
     "dofa": _DOFA,
 }
 """Names beside the encoder, after the sources in `published_weights.KEY_LAYOUTS`."""
+
+
+STATISTICS = {
+    band.name: {"mean": 1500.0, "std": 500.0}
+    if band.sensor == "sentinel-2"
+    else {"mean": -14.0, "std": 4.0}
+    for sensor in ("sentinel-1", "sentinel-2")
+    for band in cube_bands(sensor)
+}
+"""Of a store, for encoders without a scaling of their own."""
+
+
+def identify(entry: EncoderEntry) -> str:
+    return f"{entry.name}-{entry.modality}"
+
+
+def settings_for(entry: EncoderEntry, path: Path) -> WeightSettings:
+    """A local file, and consent to its licence."""
+    return WeightSettings(accept_noncommercial=True, files={entry.name: path})
+
+
+def load(entry: EncoderEntry, path: Path) -> tuple[nn.Module, InputContract]:
+    """An encoder of the table from a local file."""
+    return load_encoder(
+        entry.name, entry.modality, settings=settings_for(entry, path), statistics=STATISTICS
+    )
 
 
 def constants(entry: EncoderEntry) -> dict[str, float]:

@@ -4,22 +4,24 @@ from pathlib import Path
 
 from torch import nn
 
+from pipeline.fingerprints import file_sha256
 from pipeline.settings.encoders import WeightSettings
-from pipeline.settings.evaluate import EncoderSettings
+from pipeline.settings.evaluate import EncoderSettings, names_a_file
 from pipeline.settings.tree import Settings
 from pipeline.store.object_path import StorePath
 from training.downstream.task_tiles import valid_tiles
 from training.downstream.tile_statistics import tile_statistics
 from training.encoders.export import read_encoder
 from training.encoders.named_encoder import RANDOM, load_encoder
-from training.encoders.table import STORE_STATISTICS, encoder_table
+from training.encoders.published_weights import weight_file
+from training.encoders.table import STORE_STATISTICS, encoder_table, find_entry
 from training.loading.inputs import InputContract
 
 
 def weights_of(settings: Settings, encoder: EncoderSettings) -> str:
     """Name or path of an encoder's weights; those of a run lie in the run's folder."""
     if encoder.run is None:
-        return encoder.weights
+        return encoder.file or encoder.weights
     folder = settings.folder / "runs" / encoder.run / "encoders"
     return (folder / f"{encoder.modality}.safetensors").as_posix()
 
@@ -62,14 +64,22 @@ def encoder_name(weights: str, encoder: EncoderSettings) -> str:
     """
     if weights.endswith(".safetensors"):
         return read_encoder(Path(weights))[1].encoder
-    if Path(weights).is_dir():
-        return read_encoder(Path(weights) / "encoders" / f"{encoder.modality}.safetensors")[
-            1
-        ].encoder
     if weights == RANDOM:
         return encoder.backbone
     known = {entry.name: entry.kind for entry in encoder_table()}
     return known.get(weights, "resnet50")
+
+
+def weights_sha256(weights: str, encoder: EncoderSettings, settings: WeightSettings) -> str:
+    """SHA-256 of the file that the weights are read from, hexadecimal; empty for random ones.
+
+    Raises:
+        PipelineError: The file cannot be had.
+    """
+    if names_a_file(weights):
+        return file_sha256(Path(weights))
+    entry = find_entry(weights, encoder.modality)
+    return file_sha256(weight_file(entry, settings)) if entry.url else ""
 
 
 def _scaled_by_store(weights: str) -> bool:

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from training.downstream.heads import padded
 from training.downstream.tile_batch import TileInputs
+from training.encoders.vit_pyramid import STRIDES, ViTPyramid
 
 
 @torch.inference_mode()
@@ -76,10 +78,15 @@ def _stages(
     batches: Iterable[dict[str, Tensor]],
     device: torch.device,
 ) -> Iterable[list[Tensor]]:
-    """Maps of each batch, finest first, without the image itself and empty stages."""
+    """Maps of each batch, finest first, without the image itself and empty stages.
+
+    Convolutions take any size, transformers whole patches alone: for them the edge is repeated.
+    """
     encoder.eval()
+    multiple = STRIDES[-1] if isinstance(encoder, ViTPyramid) else 1
     for stored in batches:
         imagery = {name: array.to(device) for name, array in stored.items()}
         rows, columns = next(iter(imagery.values())).shape[-2:]
-        maps = encoder(inputs(imagery, (rows, columns)))[1:]
+        image_BCHW, _, _ = padded(inputs(imagery, (rows, columns)), multiple)
+        maps = encoder(image_BCHW)[1:]
         yield [stage.float().cpu() for stage in maps if stage.shape[1] > 0]

@@ -69,14 +69,23 @@ class Segmenter(nn.Module):
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Logits, (B, num_classes, H, W)."""
         height, width = image_BCHW.shape[-2:]
-        top, bottom = _padding(height, self.multiple)
-        left, right = _padding(width, self.multiple)
-        padded_BCHW = image_BCHW
-        if top + bottom + left + right:
-            padded_BCHW = F.pad(image_BCHW, (left, right, top, bottom), mode="replicate")
+        padded_BCHW, top, left = padded(image_BCHW, self.multiple)
         features = self.encoder(padded_BCHW)
         logits_BCHW: Tensor = self.segmentation_head(self.decoder(features))
         return logits_BCHW[..., top : top + height, left : left + width]
+
+
+def padded(image_BCHW: Tensor, multiple: int) -> tuple[Tensor, int, int]:
+    """An image with rows and columns that are multiples, its edge repeated on all sides alike.
+
+    Returns:
+        The image, and how many rows and columns stand before the first of its own.
+    """
+    top, bottom = _padding(image_BCHW.shape[-2], multiple)
+    left, right = _padding(image_BCHW.shape[-1], multiple)
+    if top + bottom + left + right:
+        image_BCHW = F.pad(image_BCHW, (left, right, top, bottom), mode="replicate")
+    return image_BCHW, top, left
 
 
 def build_segmenter(

@@ -6,7 +6,7 @@ A safetensors file with a JSON description in its metadata; nothing in it can ru
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import segmentation_models_pytorch as smp
 from safetensors import SafetensorError, safe_open
@@ -17,13 +17,11 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.settings.evaluate import Head
 from training.downstream.heads import Segmenter, build_segmenter
-from training.encoders.table import find_entry
+from training.encoders.table import TransformerKind, find_entry
 from training.encoders.vit_pyramid import build_vit
 from training.loading.inputs import InputContract
 
 FORMAT = "noldo-segmenter-1"
-
-_VIT = "vit"
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def read_network_weights(path: Path) -> tuple[dict[str, Tensor], NetworkDescript
 
 def _empty_encoder(description: NetworkDescription) -> nn.Module:
     contract = description.contract
-    if _VIT in description.encoder:
+    if description.encoder in get_args(TransformerKind):
         return build_vit(find_entry(description.weights, contract.modality))
     encoder: nn.Module = smp.encoders.get_encoder(
         description.encoder, in_channels=len(contract.bands), depth=5, weights=None

@@ -14,26 +14,19 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.settings.encoders import WeightSettings
+from pipeline.settings.evaluate import names_a_file
 from training.cromss.fusion import Modality
 from training.encoders.export import read_encoder
 from training.encoders.published_weights import load_exactly, read_weights, weight_file
-from training.encoders.table import (
-    STORE_STATISTICS,
-    EncoderEntry,
-    encoder_table,
-    find_entry,
-)
+from training.encoders.table import STORE_STATISTICS, EncoderEntry, find_entry
 from training.encoders.vit_pyramid import build_vit
 from training.encoders.weight_files import read_checkpoint
 from training.loading.inputs import InputContract, band_names
-
-__all__ = ["EncoderEntry", "encoder_table", "load_encoder"]
 
 Statistics = Mapping[str, Mapping[str, float]]
 
 RANDOM = "random"
 IMAGENET = "imagenet"
-_FILE_SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt")
 _RGB = 3
 _DEFAULT_BACKBONE = "resnet50"
 
@@ -69,7 +62,7 @@ def load_encoder(
         PipelineError: There is no such encoder for these bands, its licence was not accepted, or
             its file is missing, damaged, foreign, or asks to run code.
     """
-    if _is_path(name_or_path):
+    if names_a_file(name_or_path):
         return _from_path(Path(name_or_path), modality, bands)
     entry = find_entry(name_or_path, modality)
     chosen = _chosen_bands(entry, bands)
@@ -172,7 +165,3 @@ def _resnet(backbone: str, channels: int) -> nn.Module:
             "choose one such as resnet50"
         ) from None
     return encoder
-
-
-def _is_path(name_or_path: str) -> bool:
-    return "/" in name_or_path or name_or_path.endswith(_FILE_SUFFIXES)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pipeline.download import download
 from pipeline.errors import PipelineError
 from pipeline.settings.encoders import WeightSettings
-from training.encoders.table import EncoderEntry, KeyMap
+from training.encoders.table import EncoderEntry, KeyMap, encoder_table
 from training.encoders.weight_files import load_safely, read_checkpoint
 
 _log = logging.getLogger(__name__)
@@ -77,14 +77,20 @@ def weight_file(entry: EncoderEntry, settings: WeightSettings, pause_s: float = 
         pause_s: Scale of the pause between attempts to download, seconds.
 
     Raises:
-        PipelineError: The licence was not accepted, a local file does not exist, or the download
-            failed.
+        PipelineError: The licence was not accepted, a local file does not exist or is of no known
+            encoder, or the download failed.
     """
     _log.info("%s for %s: licence %s", entry.name, entry.modality, entry.licence)
     if entry.noncommercial and not settings.accept_noncommercial:
         raise PipelineError(
             f"the weights of {entry.name} must not be used commercially (licence {entry.licence}); "
             "set evaluate.weights.accept_noncommercial: true if that is fine for your work"
+        )
+    unknown = settings.files.keys() - {each.name for each in encoder_table()}
+    if unknown:
+        raise PipelineError(
+            f"evaluate.weights.files names {min(unknown)!r}, which is no encoder; "
+            "`python -m training.encoders.table` lists them"
         )
     local = settings.files.get(entry.name)
     if local is not None:

@@ -15,7 +15,8 @@ from pipeline.errors import PipelineError
 from training.cromss.fusion import Modality
 from training.loading.inputs import UNITS, InputContract, InputScale, contract_of
 
-EncoderKind = Literal["resnet50", "scalemae_vit_large", "satmae_vit_large", "dofa_vit_large"]
+TransformerKind = Literal["scalemae_vit_large", "satmae_vit_large", "dofa_vit_large"]
+EncoderKind = Literal["resnet50", TransformerKind]
 KeyMap = Literal[
     "none",
     "torchvision",
