@@ -15,7 +15,7 @@ from typing import Any, cast
 import lightning as L
 import torch
 from lightning.fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
@@ -30,7 +30,12 @@ from pipeline.settings.evaluate import (
 from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
 from pipeline.store.object_path import StorePath
-from training.downstream.configured_encoder import encoder_name, open_encoder, weights_of
+from training.downstream.configured_encoder import (
+    encoder_name,
+    open_encoder,
+    weights_of,
+    weights_sha256,
+)
 from training.downstream.finetune import Protocol, score_tiles, train
 from training.downstream.heads import Segmenter, build_segmenter, freeze
 from training.downstream.task_tiles import (
@@ -38,6 +43,7 @@ from training.downstream.task_tiles import (
     class_names,
     drawn_tiles,
     is_simulated,
+    require_band_order,
     task_store,
 )
 from training.downstream.tile_batch import CropRecipe, TileInputs
@@ -144,9 +150,9 @@ def evaluate(plan: EvaluationPlan, keep_at: Path | None = None) -> ScoreRow | No
     with gpus_of_this_run(devices if plan.on_gpu else 0, installed_gpus()):
         fabric = _launched_fabric(plan)
         L.seed_everything(plan.key.seed, verbose=False)
+        train_tiles, test_tiles = task_tiles(plan)
         network, contract = build_network(plan)
         facts = _facts(plan, network)
-        train_tiles, test_tiles = task_tiles(plan)
         inputs = TileInputs(contract).to(fabric.device)
         prepared = cast(nn.Module, fabric.setup_module(network))
         classes, workers = plan.task.num_classes, plan.settings.workers
@@ -169,6 +175,7 @@ def evaluate(plan: EvaluationPlan, keep_at: Path | None = None) -> ScoreRow | No
             )
         if not fabric.is_global_zero:
             return None
+        _require_labels(counts_TCC, plan)
         facts |= {
             "device": _device_name(fabric.device),
             "train_tiles": len(train_tiles),
@@ -194,6 +201,8 @@ def build_network(plan: EvaluationPlan) -> tuple[Segmenter, InputContract]:
 def task_tiles(plan: EvaluationPlan) -> tuple[TileDataset, TileDataset]:
     """The training tiles, as many as the label fraction says, and all test tiles."""
     task, modality = plan.task, plan.encoder.modality
+    for group in (task.train_group, task.test_group):
+        require_band_order(plan.store, group, modality)
     train_tiles = TileDataset(plan.store, task.train_group, (modality,), task.label)
     test_tiles = TileDataset(plan.store, task.test_group, (modality,), task.label)
     fraction = plan.key.label_fraction
@@ -229,6 +238,12 @@ def _launched_fabric(plan: EvaluationPlan) -> Fabric:
         precision=plan.settings.precision,
     )
     fabric.launch()
+    if fabric.world_size != plan.settings.devices:
+        raise PipelineError(
+            f"evaluate.devices is {plan.settings.devices}, but the batch system started "
+            f"{fabric.world_size} processes; start this job with `srun --nodes=1 "
+            f"--ntasks-per-node={plan.settings.devices}`, as profiles/slurm does"
+        )
     return fabric
 
 
@@ -238,6 +253,7 @@ def _facts(plan: EvaluationPlan, network: Segmenter) -> dict[str, Any]:
     return {
         "modality": plan.encoder.modality,
         "weights": plan.encoder.weights,
+        "weights_sha256": weights_sha256(plan.weights, plan.encoder, plan.settings.weights),
         "head": plan.head,
         "encoder_depth": network.encoder_depth,
         "epochs": plan.settings.epochs,
@@ -246,6 +262,14 @@ def _facts(plan: EvaluationPlan, network: Segmenter) -> dict[str, Any]:
         "store_hash": attributes.get("dataset_hash", ""),
         "simulated": is_simulated(plan.store),
     }
+
+
+def _require_labels(counts_TCC: Tensor, plan: EvaluationPlan) -> None:
+    if not counts_TCC.any():
+        raise PipelineError(
+            f"no tile of the group {plan.task.test_group!r} of {plan.store} has a label in "
+            f"{plan.task.label}, so there is nothing to score; choose another array or group"
+        )
 
 
 def _device_name(device: torch.device) -> str:

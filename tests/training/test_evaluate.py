@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lightning.fabric import Fabric
-from torch import nn
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_f1_score,
@@ -23,18 +21,13 @@ from tests.training.learnable_tiles import (
     EMPTY,
     SIZE,
     TEST,
-    UNLABELLED,
     small_plan,
     small_settings,
     tile,
-    write_tile_store,
 )
-from training.downstream.finetune import Protocol, learning_rate_at, score_tiles, train
-from training.downstream.heads import build_segmenter, freeze
-from training.downstream.tile_batch import CropRecipe, TileInputs
+from training.downstream.finetune import score_tiles
+from training.downstream.tile_batch import TileInputs
 from training.downstream.trained_network import read_network
-from training.encoders.table import encoder_table
-from training.encoders.vit_pyramid import VitShape, build_vit
 from training.evaluate import build_network, evaluate, plan_evaluation, task_tiles
 from training.loading.samples import TileDataset
 from training.scores.rows import read_row, write_row
@@ -43,53 +36,11 @@ NUM_CLASSES = 9
 VALID = [sample for sample in range(TEST) if sample != EMPTY]
 
 
-@pytest.fixture(scope="module")
-def tiles(tmp_path_factory):
-    return write_tile_store(tmp_path_factory.mktemp("tiles") / "tiles.zarr")
-
-
-class FirstBands(nn.Module):
-    """Predicts from the pixel alone, so that the expected answer is easy to compute again."""
-
-    def forward(self, image_BCHW):
-        return image_BCHW[:, :NUM_CLASSES]
-
-
-@pytest.fixture(scope="module")
-def inputs(tiles):
-    _, contract = build_network(small_plan(tiles))
-    return TileInputs(contract)
-
-
-def predictions_and_labels(inputs):
-    labels = torch.from_numpy(np.stack([tile("test", sample)["label"] for sample in VALID]))
-    cubes = torch.from_numpy(np.stack([tile("test", sample)["s2"] for sample in VALID]))
-    predicted = inputs({"s2": cubes}, (SIZE, SIZE))[:, :NUM_CLASSES].argmax(1)
-    return predicted, labels.long()
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
-def test_counts_are_those_of_torchmetrics_whatever_the_batch(tiles, inputs, batch_size):
-    counts = score_tiles(
-        FirstBands(), inputs, TileDataset(tiles, "test", ("s2",)), NUM_CLASSES, batch_size,
-        torch.device("cpu"),
-    )  # fmt: skip
-    predicted, labels = predictions_and_labels(inputs)
-    assert counts.dtype == torch.int64
-    for tile_counts, prediction, label in zip(counts, predicted, labels, strict=True):
-        expected = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
-        for truth, answer in zip(label.flatten(), prediction.flatten(), strict=True):
-            if truth != 255:
-                expected[truth, answer] += 1
-        assert torch.equal(tile_counts, expected)
-    assert int(counts[VALID.index(UNLABELLED)].sum()) == 0
-
-
-def test_scores_are_those_of_torchmetrics(tiles, tmp_path):
-    row = evaluate(small_plan(tiles), tmp_path / "network.safetensors")
+def test_scores_are_those_of_torchmetrics(tile_store, tmp_path):
+    row = evaluate(small_plan(tile_store), tmp_path / "network.safetensors")
     network, description = read_network(tmp_path / "network.safetensors")
     inputs = TileInputs(description.contract)
-    _, labels = predictions_and_labels(inputs)
+    labels = torch.from_numpy(np.stack([tile("test", sample)["label"] for sample in VALID])).long()
     cubes = torch.from_numpy(np.stack([tile("test", sample)["s2"] for sample in VALID]))
     with torch.no_grad():
         predicted = network(inputs({"s2": cubes}, (SIZE, SIZE))).argmax(1)
@@ -108,10 +59,10 @@ def test_scores_are_those_of_torchmetrics(tiles, tmp_path):
     assert np.isnan(found["iou.snow_and_ice"]) == (8 not in seen)
 
 
-def test_two_devices_score_what_one_does(tiles, tmp_path):
+def test_two_devices_score_what_one_does(tile_store, tmp_path):
     """Seven tiles in batches of one: the devices do not have equally many."""
     settings = small_settings(
-        epochs=1, devices=2, task={"store": str(tiles), "test_batch_size": 1, "head": "pspnet"}
+        epochs=1, devices=2, task={"store": str(tile_store), "test_batch_size": 1, "head": "pspnet"}
     )
     values = {"evaluate": settings.model_dump(mode="json")}
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values))
@@ -125,7 +76,7 @@ def test_two_devices_score_what_one_does(tiles, tmp_path):
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr
     row, (network, description) = read_row(file), read_network(kept)
-    data = TileDataset(tiles, "test", ("s2",))
+    data = TileDataset(tile_store, "test", ("s2",))
     alone = score_tiles(
         network, TileInputs(description.contract), data, NUM_CLASSES, 4, torch.device("cpu")
     )
@@ -135,8 +86,8 @@ def test_two_devices_score_what_one_does(tiles, tmp_path):
     assert row.facts["encoder_depth"] == 3
 
 
-def test_names_that_do_not_exist_are_said_with_those_that_do(tiles):
-    settings = Settings(evaluate=small_settings(task={"store": str(tiles)}))
+def test_names_that_do_not_exist_are_said_with_those_that_do(tile_store):
+    settings = Settings(evaluate=small_settings(task={"store": str(tile_store)}))
     key = EvaluationKey("other", "random_s2", "frozen", 1.0, 0)
     with pytest.raises(PipelineError, match="no task 'other' in evaluate.tasks; known are tiny"):
         plan_evaluation(settings, key)
@@ -146,8 +97,8 @@ def test_names_that_do_not_exist_are_said_with_those_that_do(tiles):
 
 
 @pytest.mark.parametrize("head", ["fpn", "pspnet", "deeplabv3plus"])
-def test_frozen_leaves_every_number_of_the_encoder(tiles, tmp_path, head):
-    plan = small_plan(tiles, mode="frozen", task={"head": head})
+def test_frozen_leaves_every_number_of_the_encoder(tile_store, tmp_path, head):
+    plan = small_plan(tile_store, mode="frozen", task={"head": head})
     torch.manual_seed(plan.key.seed)
     evaluate(plan, tmp_path / "network.safetensors")
     after, _ = read_network(tmp_path / "network.safetensors")
@@ -159,34 +110,8 @@ def test_frozen_leaves_every_number_of_the_encoder(tiles, tmp_path, head):
     assert not torch.equal(before.segmentation_head[0].weight, after.segmentation_head[0].weight)
 
 
-TRANSFORMERS = [entry for entry in encoder_table() if entry.kind.endswith("vit_large")]
-
-
-@pytest.mark.parametrize(
-    "entry", TRANSFORMERS, ids=[f"{entry.name}-{entry.modality}" for entry in TRANSFORMERS]
-)
-def test_frozen_leaves_every_number_of_a_transformer(tiles, entry):
-    torch.manual_seed(0)
-    encoder = build_vit(entry, VitShape(width=32, depth=4, heads=2))
-    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    network = build_segmenter("upernet", freeze(encoder), NUM_CLASSES)
-    head = network.segmentation_head[0].weight.clone()
-    inputs = TileInputs(entry.contract(entry.bands, None))
-    fabric = Fabric(accelerator="cpu", devices=1)
-    protocol = Protocol(1, 5e-2, 1e-5, 0.8, 1e-2, 5, CropRecipe(32, 0.5, 0.2, 0))
-    data = {name: TileDataset(tiles, name, (entry.modality,)) for name in ("train", "test")}
-    prepared = fabric.setup_module(network)
-    train(fabric, prepared, inputs, data["train"], protocol, NUM_CLASSES)
-    score_tiles(network, inputs, data["test"], NUM_CLASSES, 4, fabric.device)
-    after = encoder.state_dict()
-    assert before.keys() == after.keys()
-    for name, tensor in before.items():
-        assert torch.equal(tensor, after[name]), name
-    assert not torch.equal(head, network.segmentation_head[0].weight)
-
-
-def test_finetuning_moves_the_encoder(tiles, tmp_path):
-    plan = small_plan(tiles)
+def test_finetuning_moves_the_encoder(tile_store, tmp_path):
+    plan = small_plan(tile_store)
     evaluate(plan, tmp_path / "network.safetensors")
     after, _ = read_network(tmp_path / "network.safetensors")
     torch.manual_seed(plan.key.seed)
@@ -194,9 +119,9 @@ def test_finetuning_moves_the_encoder(tiles, tmp_path):
     assert not torch.equal(before.encoder.conv1.weight, after.encoder.conv1.weight)
 
 
-def test_it_learns(tiles):
+def test_it_learns(tile_store):
     plan = small_plan(
-        tiles,
+        tile_store,
         "random_s1",
         epochs=10,
         learning_rate=5e-3,
@@ -206,8 +131,8 @@ def test_it_learns(tiles):
     assert evaluate(plan).columns["oa"] > 0.6
 
 
-def test_a_row_comes_back_from_its_file(tiles, tmp_path):
-    row = evaluate(small_plan(tiles, fraction=0.5, seed=3))
+def test_a_row_comes_back_from_its_file(tile_store, tmp_path):
+    row = evaluate(small_plan(tile_store, fraction=0.5, seed=3))
     write_row(tmp_path / "row.parquet", row)
     found = read_row(tmp_path / "row.parquet")
     assert found.key == row.key and found.facts == row.facts and found.classes == row.classes
@@ -216,42 +141,27 @@ def test_a_row_comes_back_from_its_file(tiles, tmp_path):
     assert found.facts["store_hash"] == "abcdef0123456789" and found.facts["device"] == "cpu"
 
 
-def test_smaller_fractions_are_part_of_larger_ones(tiles):
+def test_smaller_fractions_are_part_of_larger_ones(tile_store):
     drawn = [
-        set(task_tiles(small_plan(tiles, fraction=fraction))[0].samples.tolist())
+        set(task_tiles(small_plan(tile_store, fraction=fraction))[0].samples.tolist())
         for fraction in (0.2, 0.5, 1.0)
     ]
     assert [len(tiles) for tiles in drawn] == [2, 5, 10]
     assert drawn[0] < drawn[1] < drawn[2]
-    other = task_tiles(small_plan(tiles, fraction=0.5, seed=1))[0].samples
+    other = task_tiles(small_plan(tile_store, fraction=0.5, seed=1))[0].samples
     assert set(other.tolist()) != drawn[1]
 
 
-def test_the_rate_falls_as_released():
-    protocol = Protocol(50, 5e-4, 1e-5, 0.8, 0.0, 32, CropRecipe(None, 0.5, 0.2, 0))
-    assert learning_rate_at(0, protocol) == 5e-4
-    assert learning_rate_at(20, protocol) == pytest.approx((5e-4 + 1e-5) / 2)
-    assert [learning_rate_at(epoch, protocol) for epoch in (40, 49)] == [1e-5, 1e-5]
+def test_the_hash_follows_what_decides_the_scores(tile_store):
+    first = small_plan(tile_store).settings_hash
+    assert small_plan(tile_store, task={"test_batch_size": 1}).settings_hash == first
+    assert small_plan(tile_store, workers=2).settings_hash == first
+    assert small_plan(tile_store, epochs=3).settings_hash != first
+    assert small_plan(tile_store, task={"crop": 40}).settings_hash != first
 
 
-def test_the_hash_follows_what_decides_the_scores(tiles):
-    first = small_plan(tiles).settings_hash
-    assert small_plan(tiles, task={"test_batch_size": 1}).settings_hash == first
-    assert small_plan(tiles, workers=2).settings_hash == first
-    assert small_plan(tiles, epochs=3).settings_hash != first
-    assert small_plan(tiles, task={"crop": 40}).settings_hash != first
-
-
-def test_mistakes_end_in_one_line(tiles):
+def test_mistakes_end_in_one_line(tile_store):
     with pytest.raises(PipelineError, match="the labels of .* have 9 classes, the task says 8"):
-        evaluate(small_plan(tiles, task={"num_classes": 8}))
+        evaluate(small_plan(tile_store, task={"num_classes": 8}))
     with pytest.raises(PipelineError, match="1 training tiles for 1 processes"):
-        evaluate(small_plan(tiles, fraction=0.1))
-    with pytest.raises(PipelineError, match="has the label 3, the task has the classes 0 to 2"):
-        score_labels_beyond(tiles)
-
-
-def score_labels_beyond(tiles):
-    _, contract = build_network(small_plan(tiles))
-    data = TileDataset(tiles, "test", ("s2",))
-    score_tiles(FirstBands(), TileInputs(contract), data, 3, 4, torch.device("cpu"))
+        evaluate(small_plan(tile_store, fraction=0.1))

@@ -6,20 +6,9 @@ import torch
 
 from pipeline.errors import PipelineError
 from pipeline.settings.evaluate import ProbeSettings
-from pipeline.store.layout import RecordArray
-from pipeline.store.tile_layout import TILE_RECORDS, TileGroup, reflectance_array
-from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
-from tests.training.learnable_tiles import EMPTY, UNLABELLED, tile, write_tile_store
-from training.downstream.features import pooled_features, stage_features
-from training.downstream.scene_tiles import SceneTiles
-from training.downstream.tile_batch import TileInputs
-from training.loading.inputs import InputContract
 from training.probe import linear_probe, nearest_neighbours, probe_rows
 
 CLASSES = 3
-SCENE_CLASS = RecordArray(
-    "scene_class", "uint8", 255, attributes={"flag_meanings": "forest river industrial"}
-)
 
 
 @pytest.fixture(scope="module")
@@ -78,72 +67,3 @@ def test_features_that_are_no_numbers_are_refused():
     features = torch.full((4, 2), float("nan"))
     with pytest.raises(PipelineError, match="NaN or infinite"):
         probe_rows(features, np.zeros(4, int), features, np.zeros(4, int), 2, ProbeSettings())
-
-
-class Means(torch.nn.Module):
-    """An encoder of two stages, the image and an empty one before them."""
-
-    def forward(self, image_BCHW):
-        half = torch.nn.functional.avg_pool2d(image_BCHW, 2)
-        return [image_BCHW, image_BCHW[:, :0], half, torch.nn.functional.avg_pool2d(half, 2)]
-
-
-def scene_store(path):
-    def pixels(sample):
-        values = np.full((13, 16, 16), 500 + 900 * (sample % CLASSES), np.uint16)
-        values[:, :2] += np.uint16(sample)
-        return {"s2": values}
-
-    records = (*TILE_RECORDS, SCENE_CLASS)
-    group = TileGroup(8, 16, (reflectance_array(),), records, shard_size=8)
-    attributes = {"title": "", "source": "", "simulated": True, "dataset_hash": "0"}
-    create_tile_store(path, {"train": group}, attributes)
-    write_tiles(path, "train", 0, {sample: pixels(sample) for sample in range(8) if sample != 5})
-    classes = [sample % CLASSES if sample != 6 else 255 for sample in range(8)]
-    finish_tiles(path, "train", {"scene_class": classes}, [sample != 5 for sample in range(8)])
-    return path
-
-
-def contract():
-    bands = ("B2", "B3", "B4")
-    return InputContract("s2", bands, "reflectance x 10000", "clip2std", (2000.0,) * 3, (1e3,) * 3)
-
-
-def test_tiles_without_data_or_class_are_left_out(tmp_path):
-    tiles = SceneTiles(scene_store(tmp_path / "scenes.zarr"), "train", "s2", "scene_class")
-    assert tiles.samples.tolist() == [0, 1, 2, 3, 4, 7]
-    assert tiles.labels_N.tolist() == [0, 1, 2, 0, 1, 1]
-    assert tiles.classes == ("forest", "river", "industrial")
-    features = pooled_features(
-        Means(), TileInputs(contract()), tiles.batches(4), torch.device("cpu")
-    )
-    assert features.shape == (6, 3)
-    expected = (500 + 900 * np.array([0, 1, 2, 0, 1, 1]) + np.array([0, 1, 2, 3, 4, 7]) / 8) / 4000
-    np.testing.assert_allclose(features[:, 0], expected, rtol=1e-5)
-
-
-def test_every_stage_is_described(tmp_path):
-    tiles = SceneTiles(scene_store(tmp_path / "scenes.zarr"), "train", "s2", "scene_class")
-    stages = stage_features(
-        Means(), TileInputs(contract()), tiles.batches(4), torch.device("cpu"), pixels_per_image=20
-    )
-    assert [(images.shape, pixels.shape) for images, pixels in stages] == [
-        ((6, 3), (120, 3)),
-        ((6, 3), (96, 3)),
-    ]
-
-
-def test_a_store_without_classes_is_refused(tmp_path):
-    with pytest.raises(PipelineError, match="has no other in its group"):
-        SceneTiles(scene_store(tmp_path / "scenes.zarr"), "train", "s2", "other")
-
-
-def test_the_class_of_most_pixels_stands_for_a_tile_without_one(tmp_path):
-    store = write_tile_store(tmp_path / "tiles.zarr")
-    tiles = SceneTiles(store, "test", "s1", "label")
-    assert not {EMPTY, UNLABELLED} & set(tiles.samples.tolist())
-    for sample, found in zip(tiles.samples, tiles.labels_N, strict=True):
-        label = tile("test", int(sample))["label"]
-        shares = [(label == number).sum() for number in range(9)]
-        assert shares[found] == max(shares)
-    assert len(tiles.classes) == 9

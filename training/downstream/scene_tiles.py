@@ -20,7 +20,7 @@ from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import open_chunks
 from training.cromss.fusion import Modality
-from training.downstream.task_tiles import valid_tiles
+from training.downstream.task_tiles import require_band_order, valid_tiles
 
 
 class SceneTiles:
@@ -45,6 +45,7 @@ class SceneTiles:
         for name, found in ((record, attributes), (modality, read_attributes(store / group))):
             if found is None or not (store / group / name).is_dir():
                 raise PipelineError(f"{store} has no {name} in its group {group!r}; import it")
+        require_band_order(store, group, modality)
         kept = valid_tiles(store, group)
         labels = _one_class_each(open_store(store, group=group)[record], kept)
         labelled = np.isfinite(labels) & (labels != UNLABELLED)

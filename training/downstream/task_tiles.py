@@ -10,6 +10,8 @@ from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
 from pipeline.store.object_path import StorePath, store_path
 from pipeline.store.reader import open_store
+from training.cromss.fusion import Modality
+from training.loading.inputs import band_names
 
 
 def task_store(folder: Path, store: str) -> StorePath:
@@ -72,6 +74,28 @@ def valid_tiles(store: StorePath, group: str) -> NDArray[np.int64]:
     if len(tiles) == 0:
         raise PipelineError(f"the group {group!r} of {store} has no valid tile; build it again")
     return tiles
+
+
+def require_band_order(store: StorePath, group: str, modality: Modality) -> None:
+    """Refuse imagery whose bands are not the sensor's, all of them in their order.
+
+    Bands are taken by their position, so that another order would feed one band for another.
+
+    Raises:
+        PipelineError: It has others.
+    """
+    dataset = open_store(store, group=group)
+    axis = f"band_{modality}"
+    expected = list(band_names(modality))
+    if axis not in dataset.sizes:
+        return  # whoever reads it says that there is none
+    found = dataset[axis].to_numpy().tolist() if axis in dataset.coords else None
+    if dataset.sizes[axis] != len(expected) or found not in (None, expected):
+        there = ", ".join(map(str, found)) if found else f"{dataset.sizes[axis]} without names"
+        raise PipelineError(
+            f"the group {group!r} of {store} has the bands {there}; "
+            f"write all of {', '.join(expected)}, in this order"
+        )
 
 
 def _attributes(store: StorePath, group: str, array: str) -> dict[str, Any]:
