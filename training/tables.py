@@ -8,6 +8,7 @@ published values below them. As Markdown, LaTeX and HTML.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -50,6 +51,7 @@ def task_table(summary: pd.DataFrame, task: str, published: pd.DataFrame) -> Sco
     if ours.empty:
         raise PipelineError(f"there is no score on the task {task!r}; run `snakemake evaluate`")
     columns = [(mode, metric) for mode in MODES for metric in METRICS]
+    chosen = published[published["task"] == task]
     return ScoreTable(
         title=f"Transfer to {task} (%)",
         label_titles=("Encoder", "Head", "Stages", "Labels", "Seeds"),
@@ -57,9 +59,9 @@ def task_table(summary: pd.DataFrame, task: str, published: pd.DataFrame) -> Sco
         columns=tuple(METRIC_TITLES[metric] for _, metric in columns),
         sections=(
             *_modality_sections(ours, columns, _by_mode),
-            *_published_sections(published[published["task"] == task], columns),
+            *_published_sections(chosen, columns),
         ),
-        notes=_notes(ours),
+        notes=_notes(ours, not chosen.empty),
     )
 
 
@@ -67,6 +69,12 @@ def ablation_table(
     summary: pd.DataFrame, encoders: Sequence[str], published: pd.DataFrame, metric: str = "miou"
 ) -> ScoreTable:
     """A choice of encoders on all tasks by one score (form of Tables V and VI).
+
+    Args:
+        summary: Of `training.gather`.
+        encoders: Which ones; the table names those that were not evaluated.
+        published: Of `read_published`.
+        metric: Which score.
 
     Raises:
         PipelineError: None of them has been evaluated.
@@ -77,7 +85,7 @@ def ablation_table(
             f"there is no score of {', '.join(encoders)}; run `snakemake evaluate` or correct "
             "evaluate.ablation"
         )
-    tasks = list(dict.fromkeys(ours["task"]))
+    tasks, evaluated = list(dict.fromkeys(ours["task"])), set(ours["encoder"])
     columns = [(task, mode) for task in tasks for mode in MODES]
     chosen = published[(published["metric"] == metric) & published["task"].isin(tasks)]
     return ScoreTable(
@@ -89,7 +97,7 @@ def ablation_table(
             *_modality_sections(ours, columns, lambda rows, c: _cell(_where(rows, *c), metric)),
             *_published_sections(chosen, columns),
         ),
-        notes=_notes(ours),
+        notes=_notes(ours, not chosen.empty, [name for name in encoders if name not in evaluated]),
     )
 
 
@@ -114,7 +122,7 @@ def probe_table(rows: pd.DataFrame) -> ScoreTable:
             )
             for encoder, group in of_modality.groupby("encoder", sort=False)
         ]
-        sections.append((MODALITY_TITLES[str(modality)], _marked(lines)))
+        sections.append((MODALITY_TITLES[str(modality)], _marked(lines, [""] * len(lines))))
     first = rows.iloc[0]
     facts = (
         f"{first['train_tiles']} tiles to fit on, {first['test_tiles']} scored; guessing among "
@@ -154,7 +162,8 @@ def _modality_sections(
             ]
             cells = tuple(cell_of(chosen, column) for column in columns)
             rows.append(TableRow(_labels(chosen, str(encoder), float(fraction)), cells))
-        sections.append((MODALITY_TITLES[str(modality)], _marked(rows)))
+        shares = keys["label_fraction"].tolist()
+        sections.append((MODALITY_TITLES[str(modality)], _marked(rows, shares)))
     return sections
 
 
@@ -162,7 +171,11 @@ def _labels(rows: pd.DataFrame, encoder: str, fraction: float) -> tuple[str, ...
     heads = "/".join(dict.fromkeys(str(head) for head in rows["head"]))
     depths = "/".join(dict.fromkeys(f"{int(depth)} of 5" for depth in rows["encoder_depth"]))
     seeds = "/".join(dict.fromkeys(str(int(count)) for count in rows["seeds"]))
-    return encoder, heads, depths, f"{100 * fraction:g} %", seeds
+    return encoder, heads, depths, _percent(fraction), seeds
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _cell(rows: pd.DataFrame, metric: str) -> ScoreCell:
@@ -175,59 +188,75 @@ def _cell(rows: pd.DataFrame, metric: str) -> ScoreCell:
     return ScoreCell(mean, std, low, high)
 
 
-def _marked(rows: list[TableRow]) -> tuple[TableRow, ...]:
-    """Mark the best and second best different value of every column; NaN never is."""
-    if not rows:
-        return ()
-    marks: list[list[Mark]] = [[""] * len(rows[0].cells) for _ in rows]
-    for column in range(len(rows[0].cells)):
-        shown = [round(row.cells[column].mean, 2) for row in rows]
-        ranked = sorted({value for value in shown if not np.isnan(value)}, reverse=True)
-        for line, value in enumerate(shown):
-            for mark, place in (("best", 0), ("second", 1)):
-                if len(ranked) > place and value == ranked[place]:
-                    marks[line][column] = cast(Mark, mark)
-    return tuple(
-        TableRow(
-            row.labels,
-            tuple(
-                ScoreCell(cell.mean, cell.std, cell.low, cell.high, mark)
-                for cell, mark in zip(row.cells, line, strict=True)
-            ),
+def _marked(rows: Sequence[TableRow], classes: Sequence[object]) -> tuple[TableRow, ...]:
+    """Mark the best and second best different value of every column; NaN never is.
+
+    Args:
+        rows: Of one part of a table.
+        classes: Of each row; it is ranked among the rows of its class.
+    """
+    marked = []
+    for row, its_class in zip(rows, classes, strict=True):
+        rivals = [one for one, other in zip(rows, classes, strict=True) if other == its_class]
+        cells = tuple(
+            replace(cell, mark=_mark(cell, [rival.cells[column] for rival in rivals]))
+            for column, cell in enumerate(row.cells)
         )
-        for row, line in zip(rows, marks, strict=True)
-    )
+        marked.append(TableRow(row.labels, cells))
+    return tuple(marked)
+
+
+def _mark(cell: ScoreCell, rivals: Sequence[ScoreCell]) -> Mark:
+    """The place of a score as it is shown, among all scores of its column."""
+    shown = {round(rival.mean, 2) for rival in rivals if not np.isnan(rival.mean)}
+    places: list[Mark] = ["best", "second"]
+    ranked = dict(zip(sorted(shown, reverse=True), places, strict=False))
+    return ranked.get(round(cell.mean, 2), "")
 
 
 def _published_sections(
     published: pd.DataFrame, columns: list[tuple[str, str]]
 ) -> list[tuple[str, tuple[TableRow, ...]]]:
-    """One row per encoder and table of a publication; not ranked with ours."""
+    """One row per encoder, share of labels and table of a publication; not ranked with ours."""
     rows = []
-    key = ["encoder", "modality", "bands", "table"]
-    for (encoder, modality, bands, table), group in published.groupby(key, sort=False):
+    key = ["encoder", "modality", "bands", "label_fraction", "table"]
+    for (encoder, modality, bands, share, table), group in published.groupby(key, sort=False):
         values = {}
         for row in group.itertuples():
             for place in ((row.mode, row.metric), (row.task, row.mode)):
                 values[place] = ScoreCell(mean=float(cast(float, row.percent)))
         cells = tuple(values.get(column, ScoreCell()) for column in columns)
         name = f"{encoder}, {MODALITY_TITLES[str(modality)]}, {bands} bands"
-        rows.append(TableRow((name, "", "", "100 %", str(table)), cells))
+        rows.append(
+            TableRow((name, "", "", _percent(float(cast(float, share))), str(table)), cells)
+        )
     return [("Published", tuple(rows))] if rows else []
 
 
-def _notes(ours: pd.DataFrame) -> tuple[str, ...]:
+def _notes(ours: pd.DataFrame, beside: bool, missing: Sequence[str] = ()) -> tuple[str, ...]:
+    """Lines below a table.
+
+    Args:
+        ours: Its scores.
+        beside: Whether published values stand in it.
+        missing: Encoders that were wanted and not evaluated.
+    """
     tiles = ", ".join(
         f"{task}: {int(count)}" for task, count in ours.groupby("task")["test_tiles"].max().items()
     )
-    notes = [
+    notes = [_SIMULATED] if bool(ours.get("simulated", pd.Series([False])).any()) else []
+    notes += [
         "Mean ± standard deviation over seeds, in brackets the 95 % bootstrap interval over test "
         f"tiles. Every test tile is scored once ({tiles}).",
-        "Best and second best of each modality are marked. Published values come from other test "
-        "data and are not ranked with ours; the last label names their table.",
+        "Best and second best of each modality and share of the labels are marked.",
     ]
-    if bool(ours.get("simulated", pd.Series([False])).any()):
-        notes.insert(0, _SIMULATED)
+    if beside:
+        notes.append(
+            "Published values come from other test data and are not ranked with ours; the last "
+            "label names their table."
+        )
+    if missing:
+        notes.append(f"Not evaluated: {', '.join(missing)}.")
     return tuple(notes)
 
 

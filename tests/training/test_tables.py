@@ -8,109 +8,16 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.settings.evaluate import EvaluateSettings, EvaluationKey
+from tests.training.score_rows import write_rows
 from training import tables
 from training.gather import gather, write_scores
-from training.scores.bootstrap import bootstrap_intervals, mean_scores
-from training.scores.rows import METRICS, ScoreRow, read_row, scores_of, write_row
 from training.tables import ablation_table, probe_table, read_published, task_table
-
-CLASSES = ("water", "trees", "snow_and_ice")
-"""The last one never occurs."""
-
-TILES = 12
-
-
-def counts(encoder, mode, seed):
-    """Tiles with 60 to 90 % right answers; one has no label at all."""
-    draw = np.random.default_rng([len(encoder), len(mode), seed])
-    right = draw.integers(60, 90, (TILES, 2))
-    found = np.zeros((TILES, 3, 3), np.int64)
-    for label in (0, 1):
-        found[:, label, label] = right[:, label]
-        found[:, label, 1 - label] = 100 - right[:, label]
-    found[3] = 0
-    return found
-
-
-def score_row(task, encoder, mode, seed, modality="s2"):
-    facts = {
-        "modality": modality, "head": "fpn", "encoder_depth": 5, "simulated": True,
-        "settings_hash": "0" * 16, "device": "cpu", "seconds": 1.0,
-    }  # fmt: skip
-    key = EvaluationKey(task, encoder, mode, 1.0, seed)
-    return ScoreRow(key, facts, CLASSES, np.arange(TILES), counts(encoder, mode, seed))
-
-
-@pytest.fixture
-def rows(tmp_path):
-    return write_rows(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory):
-    return gather(write_rows(tmp_path_factory.mktemp("scores")), 50)[1]
-
-
-def write_rows(folder):
-    """Two tasks, three encoders, both modes, two seeds."""
-    written = []
-    for task in ("dfc2020", "osm"):
-        for encoder, modality in (("random", "s2"), ("midF_s2", "s2"), ("one_s1", "s1")):
-            for mode in ("frozen", "finetuned"):
-                for seed in (0, 1):
-                    row = score_row(task, encoder, mode, seed, modality)
-                    write_row(folder / "rows" / row.key.path, row)
-                    written.append(folder / "rows" / row.key.path)
-    return written
-
-
-def test_rows_have_the_promised_columns(rows):
-    scores, summary = gather(rows, 50)
-    assert len(scores) == 24 and len(summary) == 12
-    promised = {*EvaluationKey._fields, *METRICS, "settings_hash", "device", "seconds"}
-    assert promised <= set(scores.columns)
-    assert scores["iou.snow_and_ice"].isna().all() and scores["iou.water"].notna().all()
-    one = scores[(scores.task == "osm") & (scores.encoder == "random") & (scores.seed == 1)]
-    expected = scores_of(counts("random", "frozen", 1).sum(0))
-    assert one[one["mode"] == "frozen"]["miou"].item() == expected.miou
-
-
-def test_means_and_deviations_are_over_seeds(summary):
-    row = summary[(summary.task == "osm") & (summary.encoder == "random")]
-    row = row[row["mode"] == "frozen"].iloc[0]
-    values = [scores_of(counts("random", "frozen", seed).sum(0)).oa for seed in (0, 1)]
-    assert row["oa_mean"] == pytest.approx(np.mean(values))
-    assert row["oa_std"] == pytest.approx(np.std(values, ddof=1))
-    assert row["seeds"] == 2 and row["oa_low"] < row["oa_mean"] < row["oa_high"]
-
-
-def test_the_interval_is_that_of_drawing_tiles_again():
-    found = bootstrap_intervals([counts("x", "frozen", 0)], 2000)["oa"]
-    tiles = counts("x", "frozen", 0)
-    draw = np.random.default_rng(99)
-    values = []
-    for _ in range(2000):
-        total = tiles[draw.integers(0, TILES, TILES)].sum(0)
-        values.append(np.trace(total) / total.sum())
-    np.testing.assert_allclose(found, np.percentile(values, [2.5, 97.5]), atol=4e-3)
-
-
-def test_many_matrices_score_as_each_alone():
-    draw = np.random.default_rng(4)
-    matrices = draw.integers(0, 50, (20, 5, 5))
-    matrices[:, 4] = matrices[:, :, 4] = 0
-    matrices[3, 2] = 0
-    matrices[7] = 0
-    found = mean_scores(matrices)
-    for metric in METRICS:
-        expected = [getattr(scores_of(matrix), metric) for matrix in matrices]
-        np.testing.assert_allclose(found[metric], expected, rtol=1e-12)
-
-
-def test_tiles_without_labels_alone_give_no_interval():
-    found = bootstrap_intervals([np.zeros((3, 2, 2), np.int64)], 10)
-    assert all(np.isnan(found[metric]).all() for metric in METRICS)
+    folder = tmp_path_factory.mktemp("scores")
+    return gather(folder, write_rows(folder), 50)[1]
 
 
 def test_best_and_second_best_are_marked_per_modality(summary):
@@ -182,6 +89,7 @@ def test_the_ablation_sets_tasks_side_by_side(summary):
     ((_, rows), (_, published)) = table.sections
     assert [row.labels[0] for row in rows] == ["midF_s2"]
     assert {row.labels[-1] for row in published} == {"Table IV", "Table V", "Table VI"}
+    assert not any("Not evaluated" in note for note in table.notes)
     with pytest.raises(PipelineError, match="no score of nothing"):
         ablation_table(summary, ["nothing"], read_published())
 
@@ -205,39 +113,39 @@ def test_probes_have_a_table():
     assert lines[1].cells[0].mean == pytest.approx(70)
 
 
-def test_tables_keep_the_order_of_the_rows(rows):
-    scores, summary = gather(rows[::-1], 10)
-    assert list(dict.fromkeys(scores["encoder"])) == list(dict.fromkeys(summary["encoder"]))
-    forwards, _ = gather(rows, 10)
-    assert scores["encoder"].iloc[0] == forwards["encoder"].iloc[-1]
+def test_what_was_not_evaluated_is_named_below_the_ablation(summary):
+    table = ablation_table(summary, ["midF_s2", "lateF_s1", "lateF_s2"], read_published())
+    assert table.notes[-1] == "Not evaluated: lateF_s1, lateF_s2."
 
 
-def test_one_missing_row_is_named(rows):
-    rows[3].unlink()
-    with pytest.raises(
-        PipelineError, match=f"1 of 24 rows of scores are missing, such as {rows[3]}"
-    ):
-        gather(rows, 10)
+def test_shares_of_the_labels_are_ranked_among_themselves(summary):
+    """Few labels are no encoder, and would never be the best."""
+    fewer = summary.assign(label_fraction=0.1)
+    for metric in ("oa", "aa", "miou", "mf1"):
+        fewer[f"{metric}_mean"] -= 0.3
+    both = pd.concat([summary, fewer], ignore_index=True)
+    rows = dict(task_table(both, "osm", read_published()).sections)["Sentinel-2"]
+    marks = {(row.labels[0], row.labels[3]): row.cells[0].mark for row in rows}
+    assert sorted(marks) == [
+        ("midF_s2", "10 %"), ("midF_s2", "100 %"), ("random", "10 %"), ("random", "100 %"),
+    ]  # fmt: skip
+    for name in ("midF_s2", "random"):
+        assert marks[name, "10 %"] == marks[name, "100 %"]
+    assert sorted(marks.values()) == ["best", "best", "second", "second"]
 
 
-def test_a_foreign_file_is_no_row(tmp_path):
-    path = tmp_path / "row.parquet"
-    path.write_bytes(b"PAR1 no")
-    with pytest.raises(PipelineError, match="is not a row of scores"):
-        read_row(path)
-    pd.DataFrame({"a": [1]}).to_parquet(path)
-    with pytest.raises(PipelineError, match="is not a row of scores"):
-        read_row(path)
+def test_published_shares_of_the_labels_stay_apart(summary):
+    published = read_published()
+    few = published.assign(label_fraction=0.1, percent=1.0)
+    table = task_table(summary, "dfc2020", pd.concat([published, few]))
+    (_, rows) = table.sections[-1]
+    found = {(row.labels[3], row.labels[4]): row.cells[0].mean for row in rows}
+    assert found["100 %", "Table II"] == 67.96 and found["10 %", "Table II"] == 1.0
 
 
-def test_seeds_on_different_tiles_are_not_averaged(rows):
-    row = read_row(rows[1])
-    write_row(rows[1], ScoreRow(row.key, row.facts, row.classes, row.tiles + 1, row.counts_TCC))
-    with pytest.raises(PipelineError, match="were scored on different tiles"):
-        gather(rows, 10)
-
-
-def test_every_evaluation_has_a_row_of_its_own():
-    planned = EvaluateSettings(label_fractions=(0.1, 1.0)).planned()
-    assert len({key.path for key in planned}) == len(planned) == 2 * 6 * 2 * 2 * 3
-    assert planned[0].path == "dw/random_s1/frozen_0.1_0.parquet"
+def test_published_values_are_explained_where_there_are_some(summary):
+    notes = {
+        task: " ".join(task_table(summary.assign(task=task), task, read_published()).notes)
+        for task in ("dw", "dfc2020")
+    }
+    assert "Published" in notes["dfc2020"] and "Published" not in notes["dw"]
