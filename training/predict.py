@@ -31,6 +31,7 @@ from torch import nn
 
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import UNLABELLED
+from pipeline.store.object_path import StorePath, store_path
 from training.downstream.task_tiles import valid_tiles
 from training.downstream.trained_network import NetworkDescription, read_network
 from training.loading.inputs import InputScaling
@@ -198,7 +199,7 @@ def read_networks(paths: Sequence[Path]) -> list[tuple[nn.Module, NetworkDescrip
 def map_tile(
     path: Path,
     networks: Sequence[tuple[nn.Module, NetworkDescription]],
-    tile: tuple[Path, str, int],
+    tile: tuple[StorePath, str, int],
     windows: tuple[int, int],
     device: torch.device,
 ) -> None:
@@ -207,7 +208,7 @@ def map_tile(
     Args:
         path: Of the map.
         networks: Of `read_networks`.
-        tile: Folder of the store, group and sample.
+        tile: Store, group and sample.
         windows: Pixels predicted at once, and pixels that windows share.
         device: To predict on.
 
@@ -274,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--network", type=Path, required=True, action="append")
-    parser.add_argument("--store", type=Path, help="a tile store")
+    parser.add_argument("--store", type=store_path, help="a tile store, on disk or at a URL")
     parser.add_argument("--group", default="test", help="group of the store")
     parser.add_argument("--sample", type=int, help="tile of the group; without, all of them")
     parser.add_argument("--s1", type=Path, nargs="+", default=[], help="files of a scene, dB")
@@ -302,7 +303,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(maps)} maps of land cover, the last in {maps[-1]}", flush=True)
 
 
-def _tiles(store: Path, group: str, sample: int | None, output: Path) -> Iterable[tuple[Path, int]]:
+def _tiles(
+    store: StorePath, group: str, sample: int | None, output: Path
+) -> Iterable[tuple[Path, int]]:
     """File and sample of each map."""
     if sample is not None:
         return [(output, sample)]

@@ -1,7 +1,5 @@
 """Maps lie where the pixels lie, whatever the windows; no data stays no data."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 import rasterio
@@ -9,28 +7,21 @@ import torch
 from affine import Affine
 
 from pipeline.errors import PipelineError
-from tests.training.learnable_tiles import EMPTY, SIZE, TEST, small_plan, tile, write_tile_store
+from tests.training.learnable_tiles import EMPTY, SIZE, TEST, small_plan, tile
 from training import predict
 from training.downstream.tile_batch import TileInputs
 from training.downstream.trained_network import read_network
 from training.evaluate import evaluate
-from training.maps.blending import blended_strips, edge_weights, window_starts
-from training.maps.scenes import plain_band_name
 
 CRS = "EPSG:32632"
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_400_000)
 
 
 @pytest.fixture(scope="module")
-def tiles(tmp_path_factory):
-    return write_tile_store(tmp_path_factory.mktemp("tiles") / "tiles.zarr")
-
-
-@pytest.fixture(scope="module")
-def networks(tiles, tmp_path_factory):
+def networks(tile_store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     for encoder in ("random_s1", "random_s2"):
-        evaluate(small_plan(tiles, encoder, epochs=1), folder / f"{encoder[-2:]}.safetensors")
+        evaluate(small_plan(tile_store, encoder, epochs=1), folder / f"{encoder[-2:]}.safetensors")
     return folder
 
 
@@ -77,13 +68,13 @@ def read(path):
         return file.read(1), file.profile, file.tags(), file.colormap(1)
 
 
-def test_a_tile_is_mapped_where_it_lies(tiles, networks, tmp_path):
+def test_a_tile_is_mapped_where_it_lies(tile_store, networks, tmp_path):
     output = tmp_path / "map.tif"
     run(
         "--network",
         networks / "s2.safetensors",
         "--store",
-        tiles,
+        tile_store,
         "--sample",
         3,
         "--output",
@@ -105,13 +96,13 @@ def test_a_tile_is_mapped_where_it_lies(tiles, networks, tmp_path):
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
 
 
-def test_all_tiles_of_a_group_have_a_map_each(tiles, networks, tmp_path):
+def test_all_tiles_of_a_group_have_a_map_each(tile_store, networks, tmp_path):
     network = ("--network", networks / "s1.safetensors")
-    run(*network, "--store", tiles, "--output", tmp_path / "maps")
+    run(*network, "--store", tile_store, "--output", tmp_path / "maps")
     files = sorted((tmp_path / "maps").iterdir())
     kept = [sample for sample in range(TEST) if sample != EMPTY]
     assert [file.name for file in files] == [f"test_{sample:06d}.tif" for sample in kept]
-    run(*network, "--store", tiles, "--sample", kept[-1], "--output", tmp_path / "one.tif")
+    run(*network, "--store", tile_store, "--sample", kept[-1], "--output", tmp_path / "one.tif")
     for alone, among in zip(read(tmp_path / "one.tif"), read(files[-1]), strict=True):
         assert np.array_equal(alone, among)
 
@@ -153,65 +144,13 @@ def test_a_coarser_band_is_warped_onto_the_grid(networks, scene, tmp_path):
     assert read(output)[0].shape == cube.shape[1:]
 
 
-def test_windows_cover_everything_and_weights_cancel():
-    assert window_starts(100, 40, 10) == [0, 30, 60]
-    assert window_starts(101, 40, 10) == [0, 30, 60, 61]
-    assert window_starts(30, 40, 10) == [0]
-    assert edge_weights(20, 30, 5).min() > 0 and edge_weights(20, 30, 5).max() == 1
-    truth = np.random.default_rng(0).random((3, 101, 67)).astype(np.float32)
-
-    def exact(window):
-        row, column, height, width = window
-        return truth[:, row : row + height, column : column + width]
-
-    strips = list(blended_strips((101, 67), 3, 40, 10, exact))
-    assert [strip.row for strip in strips] == [0, 30, 60, 61]
-    joined = np.concatenate([strip.shares_CHW for strip in strips], axis=1)
-    np.testing.assert_allclose(joined, truth, rtol=1e-5)
-
-
-def test_a_seam_is_a_transition():
-    """Two windows that disagree blend into each other instead of meeting at an edge."""
-    sides = iter([0.0, 1.0])
-    (strip,) = blended_strips((8, 30), 1, 20, 10, lambda w: np.full((1, 8, 20), next(sides), "f4"))
-    row = strip.shares_CHW[0, 4]
-    assert row[0] == 0 and row[-1] == 1
-    assert (np.diff(row) >= 0).all() and np.diff(row).max() < 0.2
-
-
-def test_memory_does_not_grow_with_the_rows():
-    def peak(rows):
-        tracemalloc.start()
-        strips = blended_strips(
-            (rows, 800), 2, 32, 8, lambda window: np.ones((2, window.height, window.width), "f4")
-        )
-        total = sum(strip.shares_CHW.shape[1] for strip in strips)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert total == rows
-        return most
-
-    assert peak(20_000) < 1.5 * peak(400)
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("B04", "B4"), ("B8A", "B8A"), ("T33UUB_20170527_B02_10m", "B2"), ("B12", "B12"),
-        ("VV", "VV"), ("S1A_IW_VH", "VH"), ("NDVI", None), ("B13", None),
-    ],
-)  # fmt: skip
-def test_band_names_are_recognised(text, name):
-    assert plain_band_name(text) == name
-
-
-def test_mistakes_end_in_one_line(tiles, networks, scene, tmp_path):
+def test_mistakes_end_in_one_line(tile_store, networks, scene, tmp_path):
     s1, s2, cube = scene
     network, output = ("--network", networks / "s2.safetensors"), ("--output", tmp_path / "m.tif")
     with pytest.raises(PipelineError, match="give either --store"):
         run(*network, *output)
     with pytest.raises(PipelineError, match="no valid tile 2"):
-        run(*network, "--store", tiles, "--sample", EMPTY, *output)
+        run(*network, "--store", tile_store, "--sample", EMPTY, *output)
     with pytest.raises(PipelineError, match="takes s2; give its scene"):
         run(*network, "--s1", s1, *output)
     with pytest.raises(PipelineError, match="the scene lacks B1, B9"):

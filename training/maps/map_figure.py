@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.season_pixels import S1_NODATA, S2_NODATA
 from pipeline.settings.evaluate import TaskSettings
 from pipeline.store.object_path import StorePath
 from pipeline.store.shard_reader import open_chunks
@@ -119,7 +120,8 @@ def _picture(
     for sample in samples:
         reader.read_into(tile, int(sample), 0)
         bands = tile[list(_TRUE_COLOUR)] if optical else tile[[0, 0, 0]]
-        low, high = np.percentile(bands, (100 - _BRIGHTEST, _BRIGHTEST))
+        known = bands[bands != (S2_NODATA if optical else S1_NODATA)]
+        low, high = np.percentile(known, (100 - _BRIGHTEST, _BRIGHTEST)) if known.size else (0, 1)
         scaled = (bands.astype(float) - low) / max(high - low, 1)
         pictures.append(np.clip(scaled, 0, 1).transpose(1, 2, 0))
     return np.stack(pictures)

@@ -20,19 +20,18 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterWindow
 
 from pipeline.errors import PipelineError
+from pipeline.pixel_sums import pixels_with_data
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
-from pipeline.sensors import cube_bands
 from pipeline.store.object_path import StorePath
 from pipeline.store.reader import open_store, sample_grid
 from pipeline.store.shard_reader import open_chunks
+from training.downstream.task_tiles import require_band_order
 from training.loading.batch import S1_STEP_DB
-from training.loading.inputs import InputContract
+from training.loading.inputs import InputContract, band_names
 from training.maps.blending import Window
 
 _LOWEST_DB = -100.0
 """No surface scatters back less; lower values, and 0 of linear files, mark missing data."""
-
-_SENSORS = {"s1": "sentinel-1", "s2": "sentinel-2"}
 
 
 class Ground(NamedTuple):
@@ -47,7 +46,7 @@ class Scene(Protocol):
     """Where a network's pixels come from."""
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Bands (C, H, W) in the contract's unit, and which pixels (H, W) have data in all."""
+        """Bands (C, H, W) in the contract's unit, and which pixels (H, W) have data."""
 
 
 class StoreScene:
@@ -72,15 +71,16 @@ class StoreScene:
             )
         if not (store / group / contract.modality).is_dir():
             raise PipelineError(f"{store} has no {contract.modality}, which the network takes")
+        require_band_order(store, group, contract.modality)
         grid = sample_grid(dataset, sample)
         self.ground = Ground(CRS.from_epsg(grid.epsg), grid.transform, grid.shape)
         reader = open_chunks(store / group / contract.modality)
         stored = np.empty(reader.item_shape, reader.dtype)
         reader.read_into(stored, sample, 0)
-        places = {band.name: band.cube_position for band in cube_bands(_SENSORS[contract.modality])}
-        stored = stored[[places[name] for name in contract.bands]]
         nodata, unit = (S1_NODATA, S1_STEP_DB) if contract.modality == "s1" else (S2_NODATA, 1.0)
-        self._present = (stored != nodata).all(0)
+        self._present = pixels_with_data(contract.modality, stored, nodata)
+        order = band_names(contract.modality)
+        stored = stored[[order.index(name) for name in contract.bands]]
         self._values = stored.astype(np.float32) * np.float32(unit)
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -123,7 +123,7 @@ class FileScene:
             self._bands = _located_bands(sources, contract)
             self._readers = {
                 source: self._stack.enter_context(_on_ground(source, self.ground))
-                for source, _ in self._bands
+                for source in dict.fromkeys(source for source, _ in self._bands)
             }
         except BaseException:
             self._stack.close()
@@ -143,7 +143,7 @@ class FileScene:
         """
         place = RasterWindow(window.column, window.row, window.width, window.height)
         values = np.empty((len(self._bands), window.height, window.width), np.float32)
-        present = np.ones(values.shape[1:], bool)
+        present: NDArray[np.bool_] = np.empty(values.shape, bool)
         for layer, (source, number) in enumerate(self._bands):
             reader = self._readers[source]
             try:
@@ -151,9 +151,11 @@ class FileScene:
             except RasterioError as error:
                 raise PipelineError(f"{source.name} is damaged ({error}); get it again") from None
             band = np.ma.filled(read.astype(np.float32), np.nan)
-            present &= self._has_data(band)
+            present[layer] = self._has_data(band)
             values[layer] = np.nan_to_num(band, nan=0.0) + self._offset
-        return values, present
+        # As in `pipeline.pixel_sums.pixels_with_data`: one band may be 0 over dark water.
+        every = np.logical_and if self._contract.modality == "s1" else np.logical_or
+        return values, every.reduce(present)
 
     def _has_data(self, band_HW: NDArray[np.float32]) -> NDArray[np.bool_]:
         if self._contract.modality == "s1":
@@ -204,7 +206,7 @@ def _names_of(source: Any, contract: InputContract) -> list[tuple[str, int]]:
     if source.count == 1:
         name = plain_band_name(Path(source.name).stem)
         return [(name, 1)] if name else []
-    order = [band.name for band in cube_bands(_SENSORS[contract.modality])]
+    order = band_names(contract.modality)
     if source.count == len(order):
         return [(name, number) for number, name in enumerate(order, start=1)]
     return []
