@@ -91,13 +91,22 @@ def test_licence_and_citations_of_data_and_method(folder):
 
 def test_downstream_scores_are_means_over_seeds_of_this_run(folder, tmp_path):
     row = {"task": "dw", "mode": "frozen", "label_fraction": 0.1, "modality": "s2"}
-    scores = {"oa": 0.5, "aa": 0.5, "mf1": 0.5}
-    found = [("run:midF", 0.2), ("run:midF", 0.4), ("random", 0.9)]
-    rows = [row | scores | {"weights": weights, "miou": miou} for weights, miou in found]
+    scores = {"oa": 0.5, "aa": 0.5, "mf1": 0.5, "head": "pspnet"}
+    # The run stands there under two names, once with all stages of its encoder.
+    found = [
+        ("run:midF", "midF_s2", 3, 0.2),
+        ("run:midF", "midF_s2", 3, 0.4),
+        ("run:midF", "midF_deep", 5, 0.6),
+        ("random", "random", 3, 0.9),
+    ]
+    columns = ("weights", "encoder", "encoder_depth", "miou")
+    rows = [row | scores | dict(zip(columns, values, strict=True)) for values in found]
     pd.DataFrame(rows).to_parquet(tmp_path / "scores.parquet")
     text = model_card(read_run(folder), "s2", "x", "mit", tmp_path / "scores.parquet")
-    rows = [row for row in table_of(text, "dataset") if row[0] == "dw"]
-    assert ["dw", "frozen, 10% of the labels", "mean IoU", "30.0%"] in rows
+    rows = [row[1:] for row in table_of(text, "dataset") if row[0] == "dw"]
+    kind = "frozen, 10% of the labels, pspnet on {} of 5 stages"
+    assert [kind.format(3), "mean IoU", "30.0%"] in rows
+    assert [kind.format(5), "mean IoU", "60.0%"] in rows and len(rows) == 2 * 4
     with pytest.raises(PipelineError, match="is no table of scores"):
         model_card(read_run(folder), "s2", "x", "mit", folder / "metrics.parquet")
 

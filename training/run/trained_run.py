@@ -21,6 +21,9 @@ from training.scores.rows import METRICS
 
 _HASH_LENGTH = 16
 
+_EVALUATION = ("task", "encoder", "head", "encoder_depth", "mode", "label_fraction")
+"""Columns in which the seeds of an evaluation are alike."""
+
 
 class PublishedScore(NamedTuple):
     """One number of a model card.
@@ -135,13 +138,16 @@ def read_run(folder: Path) -> TrainedRun:
 
 
 def _downstream(table: Path | None, run: str, modality: Modality) -> list[PublishedScore]:
-    """Mean over the seeds of what an evaluation found for the encoder of a run."""
+    """Mean over the seeds of what an evaluation found for the encoder of a run.
+
+    A run may stand in ``evaluate.encoders`` under several names, with another head for instance.
+    """
     if table is None:
         return []
     try:
         frame = pd.read_parquet(table)
         own = frame[(frame["weights"] == f"run:{run}") & (frame["modality"] == modality)]
-        grouped = own.groupby(["task", "mode", "label_fraction"], as_index=False)
+        grouped = own.groupby(list(_EVALUATION), as_index=False, sort=False)
         means = grouped[list(METRICS)].mean()
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(
@@ -151,7 +157,10 @@ def _downstream(table: Path | None, run: str, modality: Modality) -> list[Publis
     return [
         PublishedScore(
             dataset=str(row["task"]),
-            kind=f"{row['mode']}, {row['label_fraction']:.0%} of the labels",
+            kind=(
+                f"{row['mode']}, {row['label_fraction']:.0%} of the labels, {row['head']} on "
+                f"{row['encoder_depth']} of 5 stages"
+            ),
             metric=metric,
             value=float(row[metric]),
         )
