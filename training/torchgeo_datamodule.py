@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, random_split
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
@@ -42,8 +42,8 @@ class NoldoDataModule(NonGeoDataModule):
         batch_size: Samples in a batch.
         patch_size: Rows and columns of the crops for training.
         num_workers: Processes of each loader.
-        val_split_pct: Share of the training samples to validate on, where the store has no split
-            for that.
+        val_split_pct: Share of the training samples, with all their seasons, to validate on where
+            the store has no split for that.
         **kwargs: Further arguments of `NoldoDataset`: ``bands``, ``seasons``, ``label``.
     """
 
@@ -70,7 +70,7 @@ class NoldoDataModule(NonGeoDataModule):
 
         Raises:
             DatasetNotFoundError: There is no store at the root.
-            PipelineError: The store lacks a band, or is smaller than the crops.
+            PipelineError: The store lacks a band, is smaller than the crops, or has one sample.
         """
         train = NoldoDataset(split="train", **self.kwargs)
         self._prepare_augmentation(train)
@@ -93,12 +93,20 @@ class NoldoDataModule(NonGeoDataModule):
     def _fit_splits(self, train: NoldoDataset) -> tuple[Dataset[Any], Dataset[Any]]:
         if "val" in train.store_splits:
             return train, NoldoDataset(split="val", **self.kwargs)
-        held_out = max(1, round(self.val_split_pct * len(train)))
-        generator = torch.Generator().manual_seed(0)
-        rest, validation = random_split(
-            train, [len(train) - held_out, held_out], generator=generator
-        )
-        return rest, validation
+        places, seasons = len(train.samples), len(train) // len(train.samples)
+        if places < 2:
+            raise PipelineError(
+                f"{train.root} has one training sample, and none would be left to train on beside "
+                "validation; build a larger store"
+            )
+        held_out = max(1, round(self.val_split_pct * places))
+        order = torch.randperm(places, generator=torch.Generator().manual_seed(0)).tolist()
+
+        def items(chosen: list[int]) -> Subset[Any]:
+            # Whole samples, since the seasons of a place are alike.
+            return Subset(train, [place * seasons + t for place in chosen for t in range(seasons)])
+
+        return items(order[held_out:]), items(order[:held_out])
 
     def _prepare_augmentation(self, train: NoldoDataset) -> None:
         frame = train.frame

@@ -1,12 +1,14 @@
 """The datamodule in torchgeo's own trainer: every stage, scaled as the store says."""
 
+import numpy as np
 import pytest
 import torch
+import zarr
 from lightning.pytorch import Trainer
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
-from tests.placed_store import write_placed_store
+from tests.placed_store import SAMPLES, write_placed_store
 from tests.training.learnable_tiles import SIZE, write_tile_store
 
 pytest.importorskip("torchgeo")
@@ -73,6 +75,20 @@ def test_tiles_for_validation_are_held_out_once_and_for_all(tile_store):
     assert len(validation) == 3 and not set(train) & set(validation)
     assert sorted([*train, *validation]) == list(range(10))
     assert drawn() == (train, validation)
+
+
+def test_a_place_with_all_its_seasons_is_on_one_side(tmp_path):
+    """Seasons of a place are alike; one of them in validation would be as good as trained on."""
+    store = write_placed_store(tmp_path / "nol.zarr")
+    zarr.open_group(store, mode="r+")["split"][:] = np.array(["train"] * SAMPLES, dtype=object)
+    data = NoldoDataModule(root=store, patch_size=32, val_split_pct=0.3)
+    data.setup("fit")
+    places = NoldoDataset(store).ids
+    train, validation = (
+        {places[item] for item in part.indices} for part in (data.train_dataset, data.val_dataset)
+    )
+    assert train and validation and not train & validation
+    assert len(data.train_dataset) + len(data.val_dataset) == len(places)
 
 
 def test_the_stores_own_validation_split_is_used(store):
