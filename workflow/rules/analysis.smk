@@ -2,7 +2,7 @@
 
 rule map_figure:
     input:
-        rows_of_task,
+        networks_of_task,
     output:
         multiext(f"{FIGURES}/maps_{{task}}", *FIGURE),
     params:
@@ -27,7 +27,7 @@ rule map_figure:
 
 rule weight_figure:
     input:
-        [row for row in KEPT_ROWS if Path(row).name.startswith("finetuned")],
+        [file for key, file in KEPT_NETWORKS.items() if key.mode == "finetuned"],
     output:
         multiext(f"{FIGURES}/weights", *FIGURE),
     params:
@@ -58,6 +58,7 @@ rule variance_figure:
     params:
         settings=SETTINGS_FILE,
         samples=EVALUATE.figure_samples,
+        defining=variance_defining,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     message:
         "{wildcards.task}: accumulated variance of the features"
@@ -108,6 +109,8 @@ rule selection_figure:
         settings=SETTINGS_FILE,
         runs=runs_folder,
         store=PRETRAIN.store or store_folder,
+        samples=PRETRAIN.panel_samples,
+        seed=SETTINGS.seed,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
     wildcard_constraints:
         run="[A-Za-z0-9_-]+",

@@ -48,10 +48,12 @@ for SEEDS, KEEPS in ((KEPT_SEEDS, True), (OTHER_SEEDS, False)):
         resources:
             gpu=EVALUATION_GPUS,
             mem_mb=6000 * EVALUATE.devices,
+            **EVALUATION_TASKS,
         conda:
             "../../envs/train.yaml"
         shell:
-            "python -m training.evaluate --settings {params.settings} --task {wildcards.task}"
+            EVALUATION_LAUNCHER
+            + "python -m training.evaluate --settings {params.settings} --task {wildcards.task}"
             " --encoder {wildcards.encoder} --mode {wildcards.mode} --seed {wildcards.seed}"
             " --label-fraction {wildcards.fraction} --output {output.row} {params.keep} 2>&1"
             " | tee {log}"
@@ -160,7 +162,7 @@ rule ablation_table:
         multiext(f"{TABLES}/ablation", ".md", ".tex", ".html"),
     params:
         table=lambda wildcards, output: Path(output[0]).with_suffix(""),
-        encoders=ABLATION or EVALUATE.ablation,
+        encoders=EVALUATE.ablation,
     message:
         "Writing the table of the ablation"
     log:

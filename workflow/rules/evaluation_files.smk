@@ -5,6 +5,7 @@ SCORES = f"{FOLDER}/scores"
 TABLES = f"{FOLDER}/tables"
 FIGURES = f"{FOLDER}/figures"
 EVALUATION_GPUS = 0 if EVALUATE.accelerator == "cpu" else EVALUATE.devices
+EVALUATION_LAUNCHER, EVALUATION_TASKS = process_per_device(EVALUATE.devices, 1, EVALUATE.workers)
 ROWS = [f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned()]
 PROBES = [f"{SCORES}/probe/{name}.parquet" for name in EVALUATE.encoders_used if EVALUATE.probe.store]
 KEPT_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed in EVALUATE.kept_seeds]
@@ -30,9 +31,11 @@ SELECTING_RUNS = [
     if len(PRETRAIN.runs[run].modalities) > 1 and PRETRAIN.runs[run].selection.enabled
 ]
 ABLATION = [name for name in EVALUATE.ablation if name in EVALUATE.encoders_used]
-KEPT_ROWS = [
-    f"{SCORES}/rows/{key.path}" for key in EVALUATE.planned() if str(key.seed) in KEPT_SEEDS
-]
+KEPT_NETWORKS = {
+    key: f"{SCORES}/rows/{Path(key.path).with_suffix('.safetensors')}"
+    for key in EVALUATE.planned()
+    if str(key.seed) in KEPT_SEEDS
+}
 
 
 def finished_store(store):
@@ -48,11 +51,13 @@ def encoder_file(name):
     """The weights of an encoder that are a file: of a run, which makes them, or one of the user's."""
     encoder = EVALUATE.encoders[name]
     if encoder.run is None:
-        return [encoder.weights] if Path(encoder.weights).name != encoder.weights else []
-    if encoder.run not in PRETRAIN.runs:
+        file = EVALUATE.local_file(name)
+        return [file] if file else []
+    makers = [run for run, recipe in PRETRAIN.runs.items() if encoder.modality in recipe.modalities]
+    if encoder.run not in makers:
         raise WorkflowError(
-            f"evaluate.encoders.{name}.weights = {encoder.weights!r}: pretrain.runs has only "
-            f"{', '.join(PRETRAIN.runs)}"
+            f"evaluate.encoders.{name}.weights = {encoder.weights!r}: of pretrain.runs, only "
+            f"{', '.join(makers) or 'none'} make an encoder of {encoder.modality}"
         )
     return [f"{FOLDER}/runs/{encoder.run}/encoders/{encoder.modality}.safetensors"]
 
@@ -83,8 +88,9 @@ def figures_folder(wildcards):
 
 
 def evaluation_threads(wildcards):
-    """Cores of an evaluation, but never so many that a GPU stays idle for want of cores."""
-    threads = EVALUATE.devices * (EVALUATE.workers + 1)
+    """Cores of a process, but never so many that a GPU stays idle for want of cores."""
+    devices = 1 if EVALUATION_TASKS else EVALUATE.devices
+    threads = devices * (EVALUATE.workers + 1)
     gpus = workflow.global_resources.get("gpu")
     if SUBMITTED or not EVALUATION_GPUS or gpus is None or not gpus.value or not workflow.cores:
         return threads
@@ -97,14 +103,31 @@ def network_option(wildcards, output):
 
 
 def evaluation_defining(wildcards):
-    """The settings that decide a row: when they change, its job runs again."""
-    return EVALUATE.defining(wildcards.task, wildcards.encoder)
+    """What decides a row beside its inputs: when it changes, the job runs again."""
+    return EVALUATE.defining(wildcards.task, wildcards.encoder) | own_weights(wildcards.encoder)
 
 
 def probe_defining(wildcards):
-    """The settings that decide the rows of a probe."""
+    """What decides the rows of a probe beside its inputs."""
     encoder = EVALUATE.encoders[wildcards.encoder]
-    return [part.model_dump(mode="json") for part in (EVALUATE.probe, encoder)]
+    settings = [part.model_dump(mode="json") for part in (EVALUATE.probe, encoder)]
+    own = own_weights(wildcards.encoder)
+    return [*settings, own] if own else settings
+
+
+def variance_defining(wildcards):
+    """What decides the figure of the features of all encoders beside its inputs."""
+    encoders = [EVALUATE.defining(wildcards.task, name) for name in EVALUATE.encoders_used]
+    return {"encoders": dict(zip(EVALUATE.encoders_used, encoders)), "seed": EVALUATE.seeds[0]}
+
+
+def own_weights(name):
+    """Size and time of the user's own file of weights: one that takes its place may be older."""
+    file = EVALUATE.local_file(name)
+    if not file or not os.path.exists(file):
+        return {}
+    found = os.stat(file)
+    return {"weights": [found.st_size, found.st_mtime_ns]}
 
 
 def probe_rows(wildcards):
@@ -125,6 +148,6 @@ def encoders_of_runs(names):
     ]
 
 
-def rows_of_task(wildcards):
-    """The rows of a task whose networks are kept."""
-    return [row for row in KEPT_ROWS if row.startswith(f"{SCORES}/rows/{wildcards.task}/")]
+def networks_of_task(wildcards):
+    """The trained networks of a task that are kept."""
+    return [file for key, file in KEPT_NETWORKS.items() if key.task == wildcards.task]

@@ -13,21 +13,18 @@ if GPUS and not SUBMITTED:
     workflow.global_resources.setdefault("gpu", len(GPUS))
 
 
-# Under Slurm a run on several devices or machines is one process for each device, and Slurm starts
-# them; elsewhere Lightning does.
-RUN_PROCESSES = PRETRAIN.devices * PRETRAIN.nodes
-LAUNCHER, TASKS = "", {}
-if SUBMITTED and RUN_PROCESSES > 1:
-    LAUNCHER = (
-        f"srun --nodes={PRETRAIN.nodes} --ntasks-per-node={PRETRAIN.devices}"
-        f" --cpus-per-task={PRETRAIN.workers + 1} "
-    )
-    TASKS = {
-        "mpi": "srun",
-        "nodes": PRETRAIN.nodes,
-        "tasks": RUN_PROCESSES,
-        "tasks_per_gpu": 1,
-    }
+def process_per_device(devices, nodes, workers):
+    """What starts a job on several devices or machines, and the resources it then asks for.
+
+    Under Slurm it is one process for each device, and Slurm starts them; elsewhere Lightning does.
+    """
+    if not SUBMITTED or devices * nodes == 1:
+        return "", {}
+    launcher = f"srun --nodes={nodes} --ntasks-per-node={devices} --cpus-per-task={workers + 1} "
+    return launcher, {"mpi": "srun", "nodes": nodes, "tasks": devices * nodes, "tasks_per_gpu": 1}
+
+
+LAUNCHER, TASKS = process_per_device(PRETRAIN.devices, PRETRAIN.nodes, PRETRAIN.workers)
 
 
 def training_store_records():
