@@ -1,6 +1,7 @@
 """Expert tiles as they were published: one GeoTIFF of class codes each.
 
-Codes of the files: 0 unmarked, 1 to 9 the classes in Dynamic World's order, 10 cloud.
+Codes of the files: 0 unmarked, 1 to 9 the classes in Dynamic World's order, 10 cloud. Where a file
+has several bands the second holds them, as the authors read it.
 Source: Tarrio et al. 2021, doi:10.1594/PANGAEA.933475; zhu-xlab/CromSS,
 data_prepare/data_check_SSL4EO/construct_dw_osm_lmdb/read_dw_data_to_lmdb.py.
 """
@@ -8,13 +9,16 @@ data_prepare/data_check_SSL4EO/construct_dw_osm_lmdb/read_dw_data_to_lmdb.py.
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid import PatchGrid
 from pipeline.legend import UNLABELLED, load_legend
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
 
 Split = Literal["train", "test"]
 
@@ -56,19 +60,20 @@ def read_tile_grid(path: Path, pixels: int) -> PatchGrid:
 
     Raises:
         UnusableTile: Not a raster, not in a UTM zone, not north-up at 10 m, not so many pixels,
-            or not one band of whole numbers.
+            or codes that are no whole numbers.
     """
     import rasterio  # late: Snakemake reads this module at every start
-    from rasterio.errors import RasterioError
+    from rasterio.errors import CRSError, RasterioError
 
     try:
         with rasterio.open(path) as file:
             epsg = file.crs.to_epsg() if file.crs else None
-            transform, shape, dtypes = file.transform, file.shape, file.dtypes
-    except (RasterioError, OSError) as error:
+            transform, shape = file.transform, file.shape
+            dtype = file.dtypes[_code_band(file) - 1]
+    except (RasterioError, CRSError, OSError) as error:
         raise UnusableTile(f"cannot be read ({error})") from None
-    if len(dtypes) != 1 or not np.issubdtype(np.dtype(dtypes[0]), np.integer):
-        raise UnusableTile(f"holds {len(dtypes)} bands of {dtypes[0]}, not one of whole numbers")
+    if not np.issubdtype(np.dtype(dtype), np.integer):
+        raise UnusableTile(f"holds values of {dtype}, not whole numbers")
     if epsg is None or not (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760):
         raise UnusableTile(f"is in {f'EPSG:{epsg}' if epsg else 'no CRS'}, not in a UTM zone")
     steps = (transform.a, transform.b, transform.d, transform.e)
@@ -90,7 +95,7 @@ def read_codes(path: Path) -> NDArray[np.uint8]:
 
     try:
         with rasterio.open(path) as file:
-            codes = file.read(1)
+            codes = file.read(_code_band(file))
     except (RasterioError, OSError) as error:
         raise UnusableTile(f"cannot be read ({error})") from None
     foreign = codes[(codes < UNMARKED_CODE) | (codes > CLOUD_CODE)]
@@ -98,6 +103,11 @@ def read_codes(path: Path) -> NDArray[np.uint8]:
         raise UnusableTile(f"holds the code {foreign[0]}; codes are 0 to 10")
     narrow: NDArray[np.uint8] = codes.astype(np.uint8)
     return narrow
+
+
+def _code_band(file: "DatasetReader") -> int:
+    """Number, from 1, of the band that holds the codes."""
+    return 1 if file.count == 1 else 2
 
 
 def label_from_codes(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -70,7 +70,6 @@ def test_the_grid_is_that_of_the_file_off_any_lattice(tmp_path):
         ({"transform": Affine(20, 0, 0, 0, -20, 0)}, "20.0 x 20.0 m"),
         ({"transform": Affine(10, 0, 0, 0, 10, 0)}, "north-up"),
         ({"codes": np.ones((SIZE, SIZE + 1))}, f"{SIZE} x {SIZE + 1} pixels"),
-        ({"bands": 2}, "2 bands"),
         ({"dtype": "float32"}, "float32"),
     ],
 )
@@ -78,6 +77,14 @@ def test_files_with_another_grid_say_what_they_have(tmp_path, change, words):
     path = write_tile(tmp_path / "a.tif", **change)
     with pytest.raises(UnusableTile, match=words):
         read_tile_grid(path, SIZE)
+
+
+def test_of_several_bands_the_second_holds_the_codes(tmp_path):
+    path = write_tile(tmp_path / "a.tif", bands=3)
+    with rasterio.open(path, "r+") as file:
+        file.write(np.full((SIZE, SIZE), 5, np.uint8), 2)
+    assert read_tile_grid(path, SIZE).shape == (SIZE, SIZE)
+    assert (read_codes(path) == 5).all()
 
 
 def test_foreign_codes_are_refused(tmp_path):
