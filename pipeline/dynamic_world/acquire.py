@@ -7,6 +7,7 @@ unpacked beside the dataset. Simulated tiles are drawn. A small record names the
 import argparse
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -57,12 +58,17 @@ def acquire_tiles(settings: Settings, folder: Path) -> dict[str, Path]:
 def unpack_tiles(archive: Path, folder: Path) -> list[Refusal]:
     """Unpack the rasters and tables of an archive, whole files or none; others are left out.
 
+    Args:
+        archive: Zip or tar.
+        folder: Holds nothing else afterwards: an earlier archive's tiles would be listed, too.
+
     Returns:
         The members that were refused: damaged, or not safe to unpack.
 
     Raises:
         PipelineError: It is no archive, or holds no raster.
     """
+    shutil.rmtree(folder, ignore_errors=True)
     refused: list[Refusal] = []
     rasters = 0
     for member in iterate_members(archive, refused.append):
@@ -118,6 +124,9 @@ def _file_name(url: str) -> str:
 
 def _draw(settings: Settings, folder: Path) -> dict[str, Path]:
     section = settings.dynamic_world
+    drawn_to = {split: folder / split for split in ("train", "test")}
+    for earlier in drawn_to.values():
+        shutil.rmtree(earlier, ignore_errors=True)
     command = [sys.executable, "-m", "pipeline.simulator.expert_tiles", "--output", str(folder)]
     command += ["--train", str(section.simulated_train), "--test", str(section.simulated_test)]
     command += ["--train-pixels", str(section.train_pixels)]
@@ -127,7 +136,7 @@ def _draw(settings: Settings, folder: Path) -> dict[str, Path]:
     drawn = subprocess.run(command, check=False)  # noqa: S603 - our own module, no shell
     if drawn.returncode:
         raise PipelineError("the simulated expert tiles were not drawn; the reason stands above")
-    return {"train": folder / "train", "test": folder / "test"}
+    return drawn_to
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

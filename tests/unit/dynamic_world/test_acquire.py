@@ -30,6 +30,14 @@ def test_simulated_tiles_are_drawn_in_the_published_form(tmp_path):
     assert (len(train), len(test), refused + refused_test) == (2, 1, [])
 
 
+def test_fewer_simulated_tiles_leave_none_of_the_earlier_ones(tmp_path):
+    section = {"simulated_train": 3, "simulated_test": 1, "train_pixels": 40, "test_pixels": 40}
+    for count in (3, 1):
+        drawn = validate_settings({"dynamic_world": section | {"simulated_train": count}})
+        folders = acquire_tiles(drawn, tmp_path)
+    assert len(find_tiles(folders["train"], "train", 40)[0]) == 1
+
+
 def test_simulated_tiles_do_not_go_with_the_real_archive(tmp_path):
     settings = validate_settings({"earthengine": {"service": "google", "project": "p"}})
     with pytest.raises(PipelineError, match="does not go with earthengine.service = google"):
@@ -53,6 +61,12 @@ def test_an_archive_is_unpacked_but_for_what_is_unsafe(archive, tmp_path):
     assert [file.as_posix() for file in files] == [f"Experts/EH/4/{NAME}"]
     assert len(refused) == 1 and ".." in str(refused[0])
     assert len(find_tiles(tmp_path / "out", "train", SIZE)[0]) == 1
+
+
+def test_another_archive_leaves_nothing_of_the_earlier_one(archive, tmp_path):
+    write_tile(tmp_path / "out" / "Experts/WH/4/dw_1.0_2.0-20180101.tif")
+    unpack_tiles(archive, tmp_path / "out")
+    assert len(list((tmp_path / "out").rglob("*.tif"))) == 1
 
 
 def test_an_archive_without_rasters_is_refused(tmp_path):
