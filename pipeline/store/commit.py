@@ -5,7 +5,7 @@ It is written after the files, so a shard counts once its ledger is there.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -37,11 +37,13 @@ class Commit:
         records: Rows of its ledger.
         files: By path below the store.
         code_version: Of the software that wrote them.
+        notes: Other texts that `write_commit` was given, by name.
     """
 
     records: list[SeasonRecord]
     files: dict[str, StoredFile]
     code_version: str
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def samples(self) -> list[int]:
@@ -60,6 +62,7 @@ def write_commit(
     store_path: Path,
     hashes: Mapping[str, str],
     dataset: str,
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Commit a shard, atomically.
 
@@ -69,13 +72,14 @@ def write_commit(
         store_path: The store that holds the files.
         hashes: What `write_shard` returned.
         dataset: `Settings.dataset_hash`.
+        notes: Texts to keep with it, by name.
     """
     files = {
         key: {"sha256": sha256, "size": (store_path / key).stat().st_size}
         for key, sha256 in hashes.items()
     }
-    notes = {_NOTE: json.dumps(files), _VERSION_NOTE: code_version()}
-    write_records(ledger, records, dataset, notes)
+    own = {_NOTE: json.dumps(files), _VERSION_NOTE: code_version()}
+    write_records(ledger, records, dataset, {**(notes or {}), **own})
 
 
 def read_commit(ledger: Path, dataset: str) -> Commit:
@@ -87,13 +91,13 @@ def read_commit(ledger: Path, dataset: str) -> Commit:
     records = read_records(ledger, dataset)
     try:
         notes = read_notes(ledger)
-        entries = json.loads(notes[_NOTE])
+        entries = json.loads(notes.pop(_NOTE))
         files = {key: StoredFile(**entry) for key, entry in entries.items()}
     except (KeyError, ValueError, TypeError):
         raise PipelineError(
             f"{ledger} does not say which files it commits; delete it and run the same command"
         ) from None
-    return Commit(records, files, notes.get(_VERSION_NOTE, ""))
+    return Commit(records, files, notes.pop(_VERSION_NOTE, ""), notes)
 
 
 def damaged_files(store_path: Path, commit: Commit, thorough: bool) -> list[Path]:

@@ -7,10 +7,12 @@ Three steps, whoever the tiles come from::
     write_tiles(path, "train", shard, {sample: {"s2": ..., "s1": ..., "label": ...}})
     finish_tiles(path, "train", {"id": ..., "lon": ...}, valid)  # records; ``valid`` last
 
-The form is `pipeline.store.tile_layout`; ``xarray.open_zarr(path, group="train")`` reads it.
+`grow_tile_store` makes room for more. The form is `pipeline.store.tile_layout`;
+``xarray.open_zarr(path, group="train")`` reads it.
 """
 
 import json
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -82,13 +84,28 @@ def create_tile_store(
         PipelineError: Something else is in the way: another dataset's store, or not a store.
     """
     shared = dict(attributes) | {"layout": TILE_LAYOUT}
-    if _refuse_other(path, groups, shared):
-        return
-    documents = _documents(groups, shared)
-    root = documents.pop(ROOT_DOCUMENT)
-    for key, content in documents.items():
-        write_atomically(path / key, content)
-    write_atomically(path / ROOT_DOCUMENT, root)
+    if not _refuse_other(path, groups, shared, operator.eq):
+        _write_documents(path, groups, shared)
+
+
+def grow_tile_store(
+    path: Path, groups: Mapping[str, TileGroup], attributes: Mapping[str, Any]
+) -> None:
+    """Give a store room for more tiles, and other attributes; pixels and records stay.
+
+    A reader sees the old size or the new one; what is new is not valid until `finish_tiles`.
+
+    Args:
+        path: A store made by `create_tile_store`.
+        groups: As it is to be.
+        attributes: As for `create_tile_store`, with the store's own ``dataset_hash``.
+
+    Raises:
+        PipelineError: It is another dataset's, its tiles are of another size, or it has more.
+    """
+    shared = dict(attributes) | {"layout": TILE_LAYOUT}
+    _refuse_other(path, groups, shared, operator.le)
+    _write_documents(path, groups, shared)
 
 
 def tile_shard_files(
@@ -222,8 +239,13 @@ def _check_names(sample: int, pixels: TilePixels, group: TileGroup) -> None:
         raise ValueError(f"sample {sample} has {sorted(pixels)}, the store {sorted(expected)}")
 
 
-def _refuse_other(path: Path, groups: Mapping[str, TileGroup], attributes: dict[str, Any]) -> bool:
-    """Whether this very store is there already; nothing else may be."""
+def _refuse_other(
+    path: Path,
+    groups: Mapping[str, TileGroup],
+    attributes: dict[str, Any],
+    counts_fit: Callable[[int, int], bool],
+) -> bool:
+    """Whether this very store is there already, of counts that fit; nothing else may be."""
     existing = read_attributes(path)
     if existing is None:
         ours = {*groups, ROOT_DOCUMENT}
@@ -246,12 +268,22 @@ def _refuse_other(path: Path, groups: Mapping[str, TileGroup], attributes: dict[
         )
     for name, group in groups.items():
         stored = read_tile_group(path, name)
-        if (stored.count, stored.size) != (group.count, group.size):
+        if stored.size != group.size or not counts_fit(stored.count, group.count):
             raise PipelineError(
                 f"{path} has room for {stored.count} {name} tiles of {stored.size} pixels, now "
                 f"there are {group.count} of {group.size}; remove the folder and build again"
             )
     return True
+
+
+def _write_documents(
+    path: Path, groups: Mapping[str, TileGroup], attributes: dict[str, Any]
+) -> None:
+    documents = _documents(groups, attributes)
+    root = documents.pop(ROOT_DOCUMENT)
+    for key, content in documents.items():
+        write_atomically(path / key, content)
+    write_atomically(path / ROOT_DOCUMENT, root)
 
 
 def _documents(groups: Mapping[str, TileGroup], attributes: dict[str, Any]) -> dict[str, bytes]:
