@@ -137,8 +137,8 @@ class NoldoDataModule(NonGeoDataModule):
 def band_statistics(dataset: NoldoDataset) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of each band of a dataset, in dB or reflectance x 10000.
 
-    From the store's own statistics of its training samples; stores of tiles have none, so there up
-    to 128 tiles are read.
+    From the store's own statistics of its training samples; of an imported store of tiles, which
+    has none, up to 128 tiles are read.
 
     Raises:
         PipelineError: The store has no statistics of a band yet, or a band is constant.

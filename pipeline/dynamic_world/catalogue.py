@@ -29,7 +29,11 @@ from pipeline.dynamic_world.expert_tile import (
     read_codes,
     read_tile_grid,
 )
-from pipeline.dynamic_world.tile_table import write_tiles_table
+from pipeline.dynamic_world.tile_table import (
+    committed_numbers,
+    number_tiles,
+    write_tiles_table,
+)
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import file_sha256
 from pipeline.legend import UNLABELLED
@@ -79,7 +83,7 @@ def find_tiles(
     """
     if not folder.is_dir():
         raise PipelineError(f"the {split} tiles {folder} (dynamic_world.{split}) do not exist")
-    files = sorted(file for file in folder.rglob("*") if _is_tile_file(file))
+    files = tile_files(folder)
     if not files:
         raise PipelineError(f"{folder} (dynamic_world.{split}) holds no .tif file")
     dates = _dates_by_name(_find_metadata(folder, metadata)) if split == "test" else {}
@@ -96,8 +100,13 @@ def find_tiles(
     return numbered, refused + doubled
 
 
-def _is_tile_file(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES and path.is_file() and not path.is_symlink()
+def tile_files(folder: Path) -> list[Path]:
+    """The files of a folder and its subfolders that may be tiles, sorted; no links."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _SUFFIXES and path.is_file() and not path.is_symlink()
+    )
 
 
 def _read_tile(
@@ -141,12 +150,7 @@ def _without_doubles(
         first = kept.setdefault(tile.tile_id, tile)
         if first is not tile:
             doubled.append(RefusedFile(tile.path, f"has the same id as {first.path}"))
-    ordered = sorted(kept.values(), key=lambda tile: tile.tile_id)
-    numbered = [
-        ExpertTile(sample, tile.tile_id, tile.split, tile.date, tile.grid, tile.path, tile.sha256)
-        for sample, tile in enumerate(ordered)
-    ]
-    return numbered, doubled
+    return number_tiles(list(kept.values()), {}), doubled
 
 
 def _find_metadata(folder: Path, metadata: Path | None) -> Path:
@@ -170,7 +174,7 @@ def _dates_by_name(path: Path) -> dict[str, dt.date]:
             if missing:
                 raise PipelineError(f"{path} lacks the columns {', '.join(sorted(missing))}")
             return {
-                row["filename"].removesuffix(".tif"): _parse_day(row["s2_system_index"][:8])
+                (row["filename"] or "").removesuffix(".tif"): _parse_day(row["s2_system_index"][:8])
                 for row in rows
             }
     except FileNotFoundError:
@@ -189,7 +193,7 @@ def _refuse_tiles_of_train(
     """Take training tiles that are test tiles, too, out of training: nobody trains on the test."""
     testing = {tile.tile_id for tile in test}
     twice = [tile for tile in train if tile.tile_id in testing]
-    rest, _ = _without_doubles(tile for tile in train if tile.tile_id not in testing)
+    rest = [tile for tile in train if tile.tile_id not in testing]
     return rest, [RefusedFile(tile.path, "is a test tile, too") for tile in twice]
 
 
@@ -200,6 +204,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", type=Path, required=True, help="record of the folders (JSON)")
     parser.add_argument("--output", type=Path, required=True, help="table to write (Parquet)")
     parser.add_argument("--refused", type=Path, required=True, help="list to write (text)")
+    parser.add_argument(
+        "--ledgers", type=Path, required=True, help="folder of the commit records of tiles stored"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings(options.settings)
@@ -213,6 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for one in refused:
         _log.warning("%s", one)
     write_atomically(options.refused, "".join(f"{one}\n" for one in refused).encode())
+    committed = committed_numbers(options.ledgers, settings)
+    train, test = number_tiles(train, committed["train"]), number_tiles(test, committed["test"])
     write_tiles_table(options.output, [*train, *test])
     _log.info(
         "%d training and %d test tiles, %d files refused", len(train), len(test), len(refused)

@@ -2,17 +2,17 @@
 
 The archive is asked once which scenes touch the tiles, then once for the pixels of each. Every tile
 is staged as its own file, so a run that was cut short is continued. The shard is written only when
-every tile is either complete or rejected, and its ledger after it.
+every tile is either complete or rejected, and its ledger after it. Tiles that the store holds
+already, from when there were fewer of them, are taken over.
 """
 
 import argparse
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,41 +29,27 @@ from pipeline.dynamic_world.pairing import Pair, TileCandidates, choose_pair, fl
 from pipeline.dynamic_world.pixels import TileImages, fetch_images
 from pipeline.dynamic_world.queries import ask_candidates
 from pipeline.dynamic_world.staging import TileStaging
+from pipeline.dynamic_world.tile_shard import (
+    TileShard,
+    adopt_committed,
+    commit_tiles,
+    read_stored,
+    renew_ages,
+)
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.earthengine.client import Client
 from pipeline.earthengine.errors import EarthEngineFault, Missing
 from pipeline.earthengine.session import Endpoint, earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.ledger import Reason, SeasonRecord, Status, describe
+from pipeline.run_lock import sole_job
 from pipeline.settings.dynamic_world import DynamicWorldSettings
 from pipeline.settings.tree import Settings, load_settings
-from pipeline.store.commit import damaged_files, read_commit, write_commit
 from pipeline.store.tiles import LazyTiles, write_tiles
 
 OpenClient = Callable[[Endpoint], AbstractContextManager[Client]]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TileShard:
-    """What one job is about.
-
-    Attributes:
-        split: Group of the store.
-        number: Of the shard.
-        tiles: Its tiles.
-        store: Folder of the store.
-        ledger: The commit record to write.
-        dataset: Which `dw.zarr` this is, see `dw_dataset`.
-    """
-
-    split: str
-    number: int
-    tiles: list[ExpertTile]
-    store: Path
-    ledger: Path
-    dataset: str
 
 
 def fetch_tiles(
@@ -82,25 +68,30 @@ def fetch_tiles(
     Raises:
         PipelineError: Some tiles could not be fetched; what was fetched is kept for the next run.
     """
-    committed = _committed(shard)
-    if committed is not None:
-        return committed
-    name = f"{shard.dataset}-{shard.split}-{shard.number}"
+    dataset = dw_dataset(settings)
+    adopted = adopt_committed(shard, dataset)
+    if len(adopted) == len(shard.tiles):
+        renew_ages(shard, dataset)
+        return list(adopted.values())
+    name = f"{dataset}-{shard.split}-{shard.number}"
     staging = TileStaging(settings.folder / "staging_dw" / name)
     found = {tile.sample: staging.find(tile) for tile in shard.tiles}
-    records = {sample: record for sample, record in found.items() if record is not None}
+    staged = {sample: record for sample, record in found.items() if record is not None}
+    records = staged | adopted
     missing = [tile for tile in shard.tiles if tile.sample not in records]
     if missing:
         records |= _fetch_missing(missing, staging, settings.dynamic_world, open_client)
     rows = [records[tile.sample] for tile in shard.tiles]
     _refuse_failures(shard, rows)
     readers = {
-        tile.sample: partial(_stored_tile, staging, tile)
+        tile.sample: partial(read_stored, shard, tile.sample)
+        if tile.sample in adopted
+        else partial(_staged_tile, staging, tile)
         for tile, row in zip(shard.tiles, rows, strict=True)
         if row.status is Status.DONE
     }
     hashes = write_tiles(shard.store, shard.split, shard.number, LazyTiles(readers))
-    write_commit(shard.ledger, rows, shard.store, hashes, shard.dataset)
+    commit_tiles(shard, rows, hashes, dataset)
     staging.remove()
     return rows
 
@@ -149,26 +140,6 @@ def pair_tile(
         status = Status.REJECTED if flat else Status.DONE
         row = _with_pair(_row(tile, found, status, flat), pair)
         return row, {} if flat else images.stored()
-
-
-def _committed(shard: TileShard) -> list[SeasonRecord] | None:
-    """The rows of an earlier commit of the same tiles whose files are whole; their age is renewed.
-
-    Snakemake asks again when something before this step was made again to the same effect.
-    """
-    try:
-        commit = read_commit(shard.ledger, shard.dataset)
-    except PipelineError:
-        return None
-    if [row.location_id for row in commit.records] != [tile.tile_id for tile in shard.tiles]:
-        return None
-    damaged = damaged_files(shard.store, commit, thorough=True)
-    if damaged:
-        _log.warning("%s is missing or altered; fetching the shard again", damaged[0])
-        return None
-    for file in (*(shard.store / key for key in commit.files), shard.ledger):
-        os.utime(file)
-    return commit.records
 
 
 def _fetch_missing(
@@ -227,18 +198,18 @@ def _attempt(
     except EarthEngineFault as fault:
         _log.warning("%s: %s", tile.tile_id, fault)
         return _row(tile, found, Status.FAILED, fault.reason)
-    staging.save(record, images)
+    staging.save(tile, record, images)
     return record
 
 
-def _stored_tile(staging: TileStaging, tile: ExpertTile) -> dict[str, NDArray[Any]]:
+def _staged_tile(staging: TileStaging, tile: ExpertTile) -> dict[str, NDArray[Any]]:
     try:
         label = label_from_codes(read_codes(tile.path))
     except UnusableTile as error:
         raise PipelineError(
             f"{tile.path} {error}, though it was listed; list the tiles again"
         ) from None
-    return staging.images(tile.sample) | {"label": label}
+    return staging.images(tile) | {"label": label}
 
 
 def _row(tile: ExpertTile, found: TileCandidates, status: Status, reason: Reason) -> SeasonRecord:
@@ -314,14 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for tile in tiles
         if tile.split == options.split and tile.sample // size == options.shard
     ]
-    shard = TileShard(
-        options.split,
-        options.shard,
-        mine,
-        options.store,
-        options.ledger,
-        dw_dataset(settings, tiles),
-    )
+    shard = TileShard(options.split, options.shard, mine, options.store, options.ledger)
     source = "simulated Earth" if settings.simulated else "Google Earth Engine"
     _log.info("%s shard %d of %s (%s)", shard.split, shard.number, shard.store, source)
 
@@ -329,7 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         slots = options.selection_slots if endpoint == "standard" else options.slots
         return earth_engine(settings, endpoint, slots)
 
-    records = fetch_tiles(shard, settings, open_client)
+    with sole_job(settings.folder / "staging_dw" / options.split, options.shard):
+        records = fetch_tiles(shard, settings, open_client)
     _log.info("%s shard %d: %s", shard.split, shard.number, describe(records))
 
 

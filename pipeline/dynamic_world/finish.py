@@ -17,7 +17,8 @@ import numpy as np
 from pipeline.atomic_file import remove_partial_files, write_atomically
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.store import SPLITS
-from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
+from pipeline.dynamic_world.tile_shard import commit_fingerprints
+from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table, tile_fingerprint
 from pipeline.errors import PipelineError, run_step
 from pipeline.finish import summary_text
 from pipeline.ledger import SeasonRecord, Status
@@ -90,7 +91,7 @@ def _commits(
     settings: Settings, store: Path, ledgers: Path, tiles: Sequence[ExpertTile], split: str
 ) -> list[Commit]:
     """The commit records of a split, in order of shard, checked."""
-    dataset = dw_dataset(settings, tiles)
+    dataset = dw_dataset(settings)
     found: list[Commit] = []
     for shard in read_tile_group(store, split).shards:
         ledger = ledgers / split / f"{shard}.parquet"
@@ -102,8 +103,12 @@ def _commits(
                 "same command again"
             )
         found.append(commit)
-    committed = [row.location_id for commit in found for row in commit.records]
-    expected = [tile.tile_id for tile in tiles if tile.split == split]
+    committed = [
+        (row.location_id, commit_fingerprints(commit).get(row.location_id))
+        for commit in found
+        for row in commit.records
+    ]
+    expected = [(tile.tile_id, tile_fingerprint(tile)) for tile in tiles if tile.split == split]
     if committed != expected:
         raise PipelineError(
             f"the shards of {split} were committed for {len(committed)} tiles, the table has "

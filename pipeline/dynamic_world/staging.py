@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_file import atomic_file
 from pipeline.dynamic_world.expert_tile import ExpertTile
+from pipeline.dynamic_world.tile_table import tile_fingerprint
 from pipeline.ledger import Reason, SeasonRecord, Status
 
 _log = logging.getLogger(__name__)
@@ -34,17 +35,19 @@ class TileStaging:
         """Use a folder, named by dataset and shard; it is made when the first tile arrives."""
         self._folder = folder
 
-    def save(self, record: SeasonRecord, images: Mapping[str, NDArray[Any]]) -> None:
+    def save(
+        self, tile: ExpertTile, record: SeasonRecord, images: Mapping[str, NDArray[Any]]
+    ) -> None:
         """Keep what became of a tile; the images of a rejected one are empty."""
         text = json.dumps(dataclasses.asdict(record), default=str)
         arrays = {name: images[name] for name in images} | {"record": np.array(text)}
-        with atomic_file(self._path(record.sample)) as file:
+        with atomic_file(self._path(tile)) as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def find(self, tile: ExpertTile) -> SeasonRecord | None:
         """What became of a tile, if it was found out; a damaged file counts as not."""
         try:
-            with np.load(self._path(tile.sample), allow_pickle=False) as file:
+            with np.load(self._path(tile), allow_pickle=False) as file:
                 record = _record(json.loads(str(file["record"])))
                 if record.status is Status.DONE:
                     for name in _IMAGES:
@@ -54,11 +57,11 @@ class TileStaging:
         except _DAMAGE as error:
             _log.warning("staged tile %s is damaged (%s); fetching it again", tile.tile_id, error)
             return None
-        return record if record.location_id == tile.tile_id else None
+        return record
 
-    def images(self, sample: int) -> dict[str, NDArray[Any]]:
+    def images(self, tile: ExpertTile) -> dict[str, NDArray[Any]]:
         """The arrays ``s2`` and ``s1`` of a tile that was kept."""
-        with np.load(self._path(sample), allow_pickle=False) as file:
+        with np.load(self._path(tile), allow_pickle=False) as file:
             return {name: file[name] for name in _IMAGES}
 
     def remove(self) -> None:
@@ -66,8 +69,8 @@ class TileStaging:
         if self._folder.exists():
             shutil.rmtree(self._folder)
 
-    def _path(self, sample: int) -> Path:
-        return self._folder / f"{sample:08d}.npz"
+    def _path(self, tile: ExpertTile) -> Path:
+        return self._folder / f"{tile.sample:08d}-{tile_fingerprint(tile)}.npz"
 
 
 def _record(values: dict[str, Any]) -> SeasonRecord:

@@ -7,9 +7,10 @@ from typing import Any
 
 from pipeline.atomic_file import write_atomically
 from pipeline.dynamic_world.expert_tile import ExpertTile
-from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
+from pipeline.dynamic_world.tile_table import dw_dataset, labels_hash, read_tiles_table
 from pipeline.errors import PipelineError, run_step
 from pipeline.settings.tree import Settings, load_settings
+from pipeline.store.create import read_attributes
 from pipeline.store.description import common_attributes, imagery_source, titled
 from pipeline.store.metadata import json_bytes
 from pipeline.store.tile_layout import (
@@ -19,7 +20,7 @@ from pipeline.store.tile_layout import (
     label_array,
     reflectance_array,
 )
-from pipeline.store.tiles import create_tile_store
+from pipeline.store.tiles import create_tile_store, grow_tile_store
 
 SPLITS = ("train", "test")
 
@@ -52,7 +53,8 @@ def dw_attributes(settings: Settings, tiles: Sequence[ExpertTile]) -> dict[str, 
         "title": titled("Dynamic World expert labels with Sentinel-1 and Sentinel-2", settings),
         "source": imagery_source(settings),
         "simulated": settings.simulated,
-        "dataset_hash": dw_dataset(settings, tiles),
+        "dataset_hash": dw_dataset(settings),
+        "labels_hash": labels_hash(tiles),
         "settings": settings.dw_defining(),
         "pairing": (
             f"rule {section.rule}: scenes within {section.window_days} days from the label's date "
@@ -62,13 +64,17 @@ def dw_attributes(settings: Settings, tiles: Sequence[ExpertTile]) -> dict[str, 
 
 
 def create_dw_store(path: Path, settings: Settings, tiles: Sequence[ExpertTile]) -> None:
-    """Lay out the store, or leave this dataset's store as it is.
+    """Lay out the store, or give this dataset's store room for the tiles that have come since.
 
     Raises:
-        PipelineError: Another store is in the way.
+        PipelineError: Another store is in the way, or one of more tiles.
     """
     groups = tile_groups(tiles, settings.dynamic_world.shard_size)
-    create_tile_store(path, groups, dw_attributes(settings, tiles))
+    attributes = dw_attributes(settings, tiles)
+    if (read_attributes(path) or attributes).get("labels_hash") == attributes["labels_hash"]:
+        create_tile_store(path, groups, attributes)
+    else:
+        grow_tile_store(path, groups, attributes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -81,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     settings, tiles = load_settings(options.settings), read_tiles_table(options.tiles)
     create_dw_store(options.store, settings, tiles)
-    record = {"dataset_hash": dw_dataset(settings, tiles), "tiles": len(tiles)}
+    record = {"labels_hash": labels_hash(tiles), "tiles": len(tiles)}
     write_atomically(options.record, json_bytes(record))
 
 

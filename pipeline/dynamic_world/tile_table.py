@@ -1,6 +1,12 @@
-"""The table of expert tiles: what later steps know of them without opening a file."""
+"""The table of expert tiles: what later steps know of them without opening a file.
 
-from collections.abc import Sequence
+Numbers are given once. Tiles that come later are numbered after those that a shard was committed
+for, so that a store grows and nothing that is in it moves.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +16,7 @@ from pipeline.atomic_file import atomic_file
 from pipeline.dynamic_world.expert_tile import ExpertTile, Split
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
+from pipeline.ledger import read_records
 from pipeline.settings.tree import Settings, short_hash
 
 _SCHEMA = pa.schema(
@@ -26,6 +33,55 @@ _SCHEMA = pa.schema(
         pa.field("sha256", pa.string(), nullable=False),
     ]
 )
+
+
+def number_tiles(tiles: Sequence[ExpertTile], committed: Mapping[str, int]) -> list[ExpertTile]:
+    """Number the tiles of one split from 0, in the order of their ids.
+
+    Args:
+        tiles: Of the split.
+        committed: Numbers that the tiles of committed shards have already, by id.
+
+    Returns:
+        The tiles in the order of their numbers.
+
+    Raises:
+        PipelineError: A committed tile is not among them, or its number is beyond them: tiles that
+            were listed are gone.
+    """
+    ids = sorted(tile.tile_id for tile in tiles)
+    lost = sorted(committed.keys() - set(ids))
+    if lost or max(committed.values(), default=-1) >= len(ids):
+        gone = f"{len(lost)} of its tiles, the first {lost[0]}," if lost else "some of its tiles"
+        raise PipelineError(
+            f"dw.zarr was begun with more tiles: {gone} are not listed any more (refused.txt says "
+            "what was refused); put their files back, or remove dw.zarr and the folder dw beside "
+            "it to build it anew"
+        )
+    taken = set(committed.values())
+    free = (number for number in itertools.count() if number not in taken)
+    numbers = dict(committed) | {name: next(free) for name in ids if name not in committed}
+    numbered = [replace(tile, sample=numbers[tile.tile_id]) for tile in tiles]
+    return sorted(numbered, key=lambda tile: tile.sample)
+
+
+def committed_numbers(ledgers: Path, settings: Settings) -> dict[Split, dict[str, int]]:
+    """The numbers of the tiles whose shards are committed, by split and id.
+
+    Args:
+        ledgers: Folder of the commit records, ``<split>/<shard>.parquet``.
+        settings: Of the dataset; records of another one do not count.
+    """
+    splits: tuple[Split, ...] = ("train", "test")
+    found: dict[Split, dict[str, int]] = {split: {} for split in splits}
+    for split, numbers in found.items():
+        for ledger in sorted((ledgers / split).glob("*.parquet")):
+            try:
+                records = read_records(ledger, dw_dataset(settings))
+            except PipelineError:
+                continue  # damaged or another dataset's: its shard is fetched again
+            numbers |= {record.location_id: record.sample for record in records}
+    return found
 
 
 def write_tiles_table(path: Path, tiles: Sequence[ExpertTile]) -> None:
@@ -76,7 +132,19 @@ def read_tiles_table(path: Path, split: Split | None = None) -> list[ExpertTile]
     ]
 
 
-def dw_dataset(settings: Settings, tiles: Sequence[ExpertTile]) -> str:
-    """What tells one ``dw.zarr`` from another: its settings and its label files; 16 hex digits."""
-    labels = sorted((tile.split, tile.sample, tile.tile_id, tile.sha256) for tile in tiles)
-    return short_hash([settings.dw_defining(), labels])
+def dw_dataset(settings: Settings) -> str:
+    """What tells one ``dw.zarr`` from another: the settings that define it; 16 hex digits.
+
+    Tiles are left out, as more may come later; `tile_fingerprint` tells one from another.
+    """
+    return short_hash(settings.dw_defining())
+
+
+def tile_fingerprint(tile: ExpertTile) -> str:
+    """What decides what is stored of a tile: id, date, pixels and codes; 16 hex digits."""
+    return short_hash([tile.tile_id, tile.date.isoformat(), tile.sha256])
+
+
+def labels_hash(tiles: Sequence[ExpertTile]) -> str:
+    """What tells one set of expert tiles from another; 16 hex digits."""
+    return short_hash(sorted((tile.split, tile.sample, tile_fingerprint(tile)) for tile in tiles))

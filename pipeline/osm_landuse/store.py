@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.fingerprints import file_sha256
 from pipeline.grid import PatchGrid
+from pipeline.osm_landuse.vetoes import veto_files
 from pipeline.padding import pad_image, pad_label
 from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.settings.tree import Settings, short_hash
@@ -68,8 +69,9 @@ _BORDERS = {
 def osm_dataset(settings: Settings, dw_store: Path) -> str:
     """What tells one ``osm.zarr`` from another: settings, expert tiles, vetoes; 16 hex digits."""
     vetoes = settings.osm_landuse.vetoes
-    decided = file_sha256(vetoes) if vetoes is not None else ""
-    dw = (read_attributes(dw_store) or {}).get("dataset_hash", "")
+    decided = [file_sha256(file) for file in veto_files(vetoes)] if vetoes is not None else []
+    expert = read_attributes(dw_store) or {}
+    dw = [expert.get(name, "") for name in ("dataset_hash", "labels_hash")]
     return short_hash([settings.osm_defining(), dw, decided])
 
 

@@ -5,6 +5,7 @@ out, ``correct`` takes its labels from a GeoTIFF named in ``label``, relative to
 """
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
 from pipeline.legend import UNLABELLED, load_legend
 
-_COLUMNS = ("tile_id", "action", "label", "note")
+VETO_COLUMNS = ("tile_id", "action", "label", "note")
 
 
 class Action(StrEnum):
@@ -50,17 +51,18 @@ def read_vetoes(path: Path) -> dict[str, Veto]:
     """The vetoes of a file by tile id.
 
     Raises:
-        PipelineError: The file is missing or a row is not a veto; names the line.
+        PipelineError: The file is missing, a row is not a veto (names the line), or a label that
+            it names does not exist.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a BOM
             reader = csv.DictReader(file)
             _check_columns(path, reader.fieldnames or ())
             vetoes = [_veto(path, reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise PipelineError(f"the vetoes {path} (osm_landuse.vetoes) do not exist") from None
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"{path} is not UTF-8 text: {error}") from None
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise PipelineError(f"the vetoes {path} are no CSV text in UTF-8: {error}") from None
     by_tile = {veto.tile_id: veto for veto in vetoes}
     if len(by_tile) < len(vetoes):
         ids = [veto.tile_id for veto in vetoes]
@@ -69,8 +71,34 @@ def read_vetoes(path: Path) -> dict[str, Veto]:
     return by_tile
 
 
+def veto_files(path: Path) -> list[Path]:
+    """The file of the vetoes and the labels that it names: all that decides what they do.
+
+    Raises:
+        PipelineError: As `read_vetoes`.
+    """
+    return [path, *(veto.label for veto in read_vetoes(path).values() if veto.label is not None)]
+
+
+def veto_rows(path: Path) -> list[list[str]]:
+    """The rows of a file of vetoes as it has them, in the order of `VETO_COLUMNS`.
+
+    Raises:
+        PipelineError: As `read_vetoes`.
+    """
+    return [
+        [
+            veto.tile_id,
+            veto.action.value,
+            os.path.relpath(veto.label, path.parent) if veto.label else "",
+            veto.note,
+        ]
+        for veto in read_vetoes(path).values()
+    ]
+
+
 def _check_columns(path: Path, found: Sequence[str]) -> None:
-    missing = [column for column in _COLUMNS if column not in found]
+    missing = [column for column in VETO_COLUMNS if column not in found]
     if missing:
         raise PipelineError(f"{path} lacks the columns {', '.join(missing)}")
 
@@ -84,6 +112,8 @@ def _veto(path: Path, line: int, row: dict[str, str]) -> Veto:
         raise PipelineError(
             f"{path} line {line}: correct needs a label file and drop takes none, got {label!r}"
         )
+    if label and not (path.parent / label).is_file():
+        raise PipelineError(f"{path} line {line}: the label {path.parent / label} does not exist")
     return Veto(
         tile_id=(row["tile_id"] or "").strip(),
         action=Action(action),

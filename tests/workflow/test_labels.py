@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import time
 
 import numpy as np
@@ -10,6 +11,9 @@ import rasterio
 import xarray as xr
 
 from pipeline.legend import load_legend
+from pipeline.simulator.archive import ProceduralArchive
+from pipeline.simulator.server import SimulatedEarthEngine
+from pipeline.store.create import read_attributes
 from tests.workflow.conftest import TINY, Workflow, error_lines, executed_rules
 from tests.workflow.killed_builds import kill_all, kill_worker, start
 
@@ -35,6 +39,13 @@ def labels(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("labels"), dict(LABELS))
     workflow.build(*TARGETS)
     return workflow
+
+
+@pytest.fixture
+def own_earth():
+    """A simulated Earth that nobody else asks."""
+    with SimulatedEarthEngine(ProceduralArchive(seed=7)) as running:
+        yield running
 
 
 @pytest.fixture
@@ -123,6 +134,19 @@ def test_the_table_lists_every_tile_with_imagery(labels):
     assert all(row["published_split"] == "train" for row in kept if row["split"] == "train")
 
 
+def test_both_stores_tell_their_statistics_by_group(labels):
+    for name in ("dw", "osm"):
+        statistics = json.loads((labels.folder / f"{name}.statistics.json").read_text())
+        assert read_attributes(labels.folder / f"{name}.zarr")["statistics"] == statistics
+        for split in ("train", "test"):
+            tiles = opened(labels, f"{name}.zarr", split)
+            labelled = (tiles["label"].values[tiles["valid"].values] != 255).sum()
+            classes = statistics["classes"][split]["all"]
+            assert sum(classes.values()) - classes["unlabelled"] == labelled > 0
+            red = statistics["bands"][split]["all"]["B4"]
+            assert 100 < red["mean"] < 5000 and red["count"] > 0
+
+
 def test_raw_pictures_are_kept_with_where_and_when(labels):
     records = sorted((labels.folder / "osm/pictures").glob("dw_*.json"))
     assert len(records) == len(table_rows(labels))
@@ -173,17 +197,31 @@ def test_a_lost_shard_is_made_again_and_nothing_else(labels):
     assert stored(labels) == before
 
 
-def test_published_tiles_in_folders_give_the_same_store(labels, asking, tmp_path):
-    tiles = labels.folder / "expert_tiles"
-    published = TILES | {
-        "tiles": "published",
-        "train": str(tiles / "train"),
-        "test": str(tiles / "test"),
-    }
-    workflow = Workflow(tmp_path, asking | {"dynamic_world": published})
+def pixel_requests(earth):
+    """Requests for imagery that a simulated Earth has answered so far."""
+    return sum(record.workload_tag == "noldo-pixels" for record in earth.journal)
+
+
+def test_published_tiles_that_come_later_are_fetched_and_no_others(labels, own_earth, tmp_path):
+    """Tiles in folders give the same store, and a store that has grown is the same again."""
+    tiles, folder = labels.folder / "expert_tiles", tmp_path / "tiles"
+    shutil.copytree(tiles, folder)
+    *_, late = sorted((folder / "train").rglob("*.tif"), key=lambda path: path.name)
+    published = {"tiles": "published", "train": str(folder / "train"), "test": str(folder / "test")}
+    service = {"earthengine": {"service": own_earth.url}}
+    workflow = Workflow(tmp_path, LABELS | service | {"dynamic_world": TILES | published})
+    late.rename(tmp_path / late.name)
     workflow.build("build_dw")
+    before = pixel_requests(own_earth)
+    assert opened(workflow, "dw.zarr", "train").sizes["sample"] == 6
+    (tmp_path / late.name).rename(late)
+    workflow.build("build_dw")
+    assert 1 <= pixel_requests(own_earth) - before <= 3, "one tile, and again for scenes with holes"
     pixels = ("dw.zarr/*/s2/c/**/*", "dw.zarr/*/s1/c/**/*", "dw.zarr/*/label/c/**/*")
     assert workflow.digests(*pixels) == labels.digests(*pixels) != {}
+    ours, theirs = (opened(one, "dw.zarr", "train") for one in (workflow, labels))
+    assert (ours["valid"].values == theirs["valid"].values).all()
+    assert (ours["s2_id"].values == theirs["s2_id"].values).all()
 
 
 def test_steps_and_the_whole_run_killed(labels, asking, tmp_path):

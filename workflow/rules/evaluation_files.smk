@@ -11,8 +11,8 @@ PROBES = [f"{SCORES}/probe/{name}.parquet" for name in EVALUATE.encoders_used if
 KEPT_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed in EVALUATE.kept_seeds]
 OTHER_SEEDS = [str(seed) for seed in EVALUATE.seeds if seed not in EVALUATE.kept_seeds]
 STORE_RECORDS = {
-    "dw.zarr": f"{FOLDER}/dw.index.parquet",
-    "osm.zarr": f"{FOLDER}/osm.summary.txt",
+    "dw.zarr": f"{FOLDER}/dw.statistics.json",
+    "osm.zarr": f"{FOLDER}/osm.statistics.json",
     "noldo_dw.zarr": f"{FOLDER}/noldo_dw.txt",
     "noldo_osm.zarr": f"{FOLDER}/noldo_osm.txt",
     "dfc2020.zarr": f"{FOLDER}/dfc2020.txt",

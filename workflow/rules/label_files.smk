@@ -6,6 +6,8 @@ from pipeline.dynamic_world.store import DW_ARRAYS, SPLITS
 from pipeline.dynamic_world.tile_table import read_tiles_table
 from pipeline.store.tiles import tile_shard_files
 
+# what says that a store of tiles is finished, but for its statistics
+TILE_STORES = {"dw": f"{FOLDER}/dw.index.parquet", "osm": f"{FOLDER}/osm.summary.txt"}
 DW_STORE = f"{FOLDER}/dw.zarr"
 OSM_STORE = f"{FOLDER}/osm.zarr"
 DW_SHARD_SIZE = SETTINGS.dynamic_world.shard_size
@@ -46,9 +48,22 @@ def label_files(wildcards):
     digest = hashlib.sha256()
     for folder in filter(None, folders):
         for file in sorted(Path(folder).rglob("*")):
-            status = file.stat()
+            status = file.lstat()
             digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def decisions(wildcards):
+    """The file of vetoes and the corrected labels that it names."""
+    vetoes = SETTINGS.osm_landuse.vetoes
+    if vetoes is None or not vetoes.is_file():
+        return [str(vetoes)] if vetoes else []
+    from pipeline.osm_landuse.vetoes import veto_files  # late: it imports rasterio
+
+    try:
+        return [str(file) for file in veto_files(vetoes)]
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def dw_shards(pattern):

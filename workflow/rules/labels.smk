@@ -39,6 +39,7 @@ checkpoint list_expert_tiles:
     params:
         settings=SETTINGS_FILE,
         files=label_files,
+        ledgers=dw_ledgers,
     message:
         "Listing the expert tiles"
     log:
@@ -51,8 +52,8 @@ checkpoint list_expert_tiles:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.dynamic_world.catalogue --settings {params.settings}"
-        " --source {input.source} --output {output.tiles} --refused {output.refused} 2>&1"
-        " | tee {log}"
+        " --source {input.source} --output {output.tiles} --refused {output.refused}"
+        " --ledgers {params.ledgers} 2>&1 | tee {log}"
 
 
 rule create_dw:
@@ -169,7 +170,7 @@ rule osm_pictures:
 
 rule make_osm:
     input:
-        *filter(None, [SETTINGS.osm_landuse.vetoes and str(SETTINGS.osm_landuse.vetoes)]),
+        decisions,
         index=rules.finish_dw.output.index,
         pictures=rules.osm_pictures.output,
     output:
@@ -203,11 +204,39 @@ rule make_osm:
         " --threads {threads} 2>&1 | tee {log}"
 
 
+rule tile_statistics:
+    input:
+        lambda wildcards: TILE_STORES[wildcards.labelled],
+    output:
+        f"{FOLDER}/{{labelled}}.statistics.json",
+    params:
+        store=f"{FOLDER}/{{labelled}}.zarr",
+        workers=SETTINGS.dask.workers,
+        scheduler=f"--scheduler {SETTINGS.dask.scheduler}" if SETTINGS.dask.scheduler else "",
+    wildcard_constraints:
+        labelled="|".join(TILE_STORES),
+    message:
+        "Band statistics and class counts of {params.store}"
+    log:
+        f"{FOLDER}/logs/{{labelled}}/statistics.log",
+    benchmark:
+        f"{FOLDER}/benchmarks/{{labelled}}/statistics.tsv"
+    threads: CORES_OF_A_JOB
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/build.yaml"
+    shell:
+        "python -m pipeline.tile_statistics --store {params.store} --output {output}"
+        " --threads {threads} --workers {params.workers} {params.scheduler} 2>&1 | tee {log}"
+
+
 rule build_dw:
     """dw.zarr: expert labels of Dynamic World with Sentinel-1 and Sentinel-2"""
     input:
         *[dw_shards(pattern) for pattern in DW_SHARD_FILES],
         rules.finish_dw.output,
+        f"{FOLDER}/dw.statistics.json",
         copies("dw"),
     message:
         "dw.zarr is complete"
@@ -217,6 +246,7 @@ rule build_osm:
     """osm.zarr: OSM land use on the expert tiles, filtered, padded and split"""
     input:
         rules.make_osm.output,
+        f"{FOLDER}/osm.statistics.json",
         copies("osm"),
     message:
         "osm.zarr is complete"

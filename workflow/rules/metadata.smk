@@ -13,8 +13,8 @@ CONFIGURED_IMPORTS = [name for name in IMPORT_RECORDS if getattr(IMPORTS, name)]
 # after these nothing of a store changes any more
 DESCRIBED_RECORDS = {
     "nol": rules.nol_statistics.output,
-    "dw": rules.finish_dw.output.summary,
-    "osm": rules.make_osm.output.summary,
+    "dw": f"{FOLDER}/dw.statistics.json",
+    "osm": f"{FOLDER}/osm.statistics.json",
 } | IMPORT_RECORDS
 
 

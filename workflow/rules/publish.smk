@@ -55,8 +55,12 @@ rule publish_nol:
 
 
 BESIDE = {
-    "dw": [*rules.finish_dw.output],
-    "osm": [rules.make_osm.output.table, rules.make_osm.output.summary],
+    "dw": [*rules.finish_dw.output, f"{FOLDER}/dw.statistics.json"],
+    "osm": [
+        rules.make_osm.output.table,
+        rules.make_osm.output.summary,
+        f"{FOLDER}/osm.statistics.json",
+    ],
 }
 
 

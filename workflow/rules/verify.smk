@@ -4,8 +4,8 @@
 VERIFIED = {
     # what must be there before a store is complete
     "nol": [f"{FOLDER}/nol.index.parquet", f"{FOLDER}/nol.statistics.json"],
-    "dw": [f"{FOLDER}/dw.index.parquet"],
-    "osm": [f"{FOLDER}/osm.summary.txt", f"{FOLDER}/osm.index.parquet"],
+    "dw": [f"{FOLDER}/dw.index.parquet", f"{FOLDER}/dw.statistics.json"],
+    "osm": [f"{FOLDER}/osm.index.parquet", f"{FOLDER}/osm.statistics.json"],
 }
 
 

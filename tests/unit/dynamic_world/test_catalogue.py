@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.dynamic_world.catalogue import find_tiles, main
-from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
+from pipeline.dynamic_world.tile_table import dw_dataset, labels_hash, read_tiles_table
 from pipeline.errors import PipelineError
-from pipeline.settings.tree import Settings
+from pipeline.ledger import SeasonRecord, Status, write_records
+from pipeline.settings.tree import load_settings
 from tests.unit.dynamic_world.test_expert_tile import SIZE, write_tile
 
 EAST, WEST = "dw_12.5_48.1-20180625", "dw_-100.25_-3.5-20190606"
@@ -105,7 +106,7 @@ def catalogue(tmp_path, train, test_folder):
         folders = {"train": str(train), "test": str(test_folder)}
         (tmp_path / "source.json").write_text(json.dumps(folders))
         names = {"settings": "settings.yaml", "source": "source.json"}
-        names |= {"output": "tiles.parquet", "refused": "refused.txt"}
+        names |= {"output": "tiles.parquet", "refused": "refused.txt", "ledgers": "shards"}
         main([f"--{option}={tmp_path / name}" for option, name in names.items()])
         return read_tiles_table(tmp_path / "tiles.parquet")
 
@@ -131,8 +132,42 @@ def test_nobody_trains_on_a_test_tile(catalogue, tmp_path, train):
     assert "is a test tile, too" in (tmp_path / "refused.txt").read_text()
 
 
-def test_other_labels_make_another_dataset(catalogue, train):
-    before = dw_dataset(Settings(), catalogue())
-    assert dw_dataset(Settings(), catalogue()) == before
+def test_other_labels_are_told_from_the_earlier_ones(catalogue, train):
+    before = labels_hash(catalogue())
+    assert labels_hash(catalogue()) == before
     write_tile(train / "EH/4" / f"{EAST}.tif", np.full((SIZE, SIZE), 2))
-    assert dw_dataset(Settings(), catalogue()) != before
+    assert labels_hash(catalogue()) != before
+
+
+def commit(tmp_path, *names):
+    """The ledger of a committed training shard of these tiles, as it lies beside the store."""
+    settings = load_settings(tmp_path / "settings.yaml")
+    day = dt.date(2019, 1, 1)
+    rows = [
+        SeasonRecord(sample, name, 0, day, day, Status.DONE) for sample, name in enumerate(names)
+    ]
+    write_records(tmp_path / "shards/train/0.parquet", rows, dw_dataset(settings))
+
+
+def test_tiles_that_come_later_are_numbered_after_the_committed_ones(catalogue, tmp_path, train):
+    catalogue()
+    commit(tmp_path, WEST, EAST)
+    write_tile(train / "WH/10/dw_-120.5_3.5-20190606.tif")
+    tiles = [tile for tile in catalogue() if tile.split == "train"]
+    assert [tile.tile_id for tile in tiles] == [WEST, EAST, "dw_-120.5_3.5-20190606"]
+
+
+def test_a_committed_tile_that_is_gone_is_one_line(catalogue, tmp_path, train):
+    catalogue()
+    commit(tmp_path, WEST, EAST)
+    (train / "EH/4" / f"{EAST}.tif").unlink()
+    with pytest.raises(PipelineError, match=f"1 of its tiles, the first {EAST},"):
+        catalogue()
+
+
+def test_commits_of_other_settings_do_not_count(catalogue, tmp_path):
+    first = catalogue()
+    (tmp_path / "shards/train").mkdir(parents=True)
+    (tmp_path / "shards/train/0.parquet").write_bytes(b"rubbish")
+    write_records(tmp_path / "shards/train/1.parquet", [], "another dataset")
+    assert catalogue() == first

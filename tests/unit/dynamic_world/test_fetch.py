@@ -92,7 +92,7 @@ def staging(tmp_path):
     found = candidates([optical(2)], [radar(4)])
     row, arrays = pair_tile(TILE, found, RELEASED, lambda pair: images())
     staging = TileStaging(tmp_path / "staging")
-    staging.save(row, arrays)
+    staging.save(TILE, row, arrays)
     return staging, row, arrays
 
 
@@ -100,7 +100,7 @@ def test_a_staged_tile_comes_back_as_it_was(staging):
     folder, row, arrays = staging
     assert folder.find(TILE) == row
     assert isinstance(folder.find(TILE).window_start, dt.date)
-    for name, values in folder.images(TILE.sample).items():
+    for name, values in folder.images(TILE).items():
         np.testing.assert_array_equal(values, arrays[name])
 
 
@@ -110,5 +110,9 @@ def test_a_damaged_staged_tile_counts_as_none(staging, tmp_path):
     assert staging[0].find(TILE) is None
 
 
-def test_a_tile_of_another_name_is_not_taken_for_it(staging):
-    assert staging[0].find(replace(TILE, tile_id="dw_1.0_1.0-20180615")) is None
+@pytest.mark.parametrize(
+    "change",
+    [{"tile_id": "dw_1.0_1.0-20180615"}, {"sha256": "ab"}, {"date": DATE + dt.timedelta(days=1)}],
+)
+def test_another_tile_is_not_taken_for_it(staging, change):
+    assert staging[0].find(replace(TILE, **change)) is None

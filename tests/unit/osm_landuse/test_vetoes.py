@@ -4,7 +4,13 @@ import rasterio
 
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
-from pipeline.osm_landuse.vetoes import Action, corrected_label, read_vetoes
+from pipeline.osm_landuse.vetoes import (
+    Action,
+    corrected_label,
+    read_vetoes,
+    veto_files,
+    veto_rows,
+)
 
 GRID = PatchGrid(32632, 475_000.0, 5_475_000.0, 30, 40)
 
@@ -26,10 +32,24 @@ def label_file(tmp_path, values, grid=GRID):
 
 def test_vetoes_are_read_by_tile(tmp_path):
     path = written(tmp_path, "dw_1,drop,,clouds", 'dw_2,correct,fixed/dw_2.tif,"lake, now drawn"')
+    (tmp_path / "fixed").mkdir()
+    (tmp_path / "fixed" / "dw_2.tif").touch()
     vetoes = read_vetoes(path)
     assert vetoes["dw_1"].action is Action.DROP
     assert vetoes["dw_1"].note == "clouds"
     assert vetoes["dw_2"].label == tmp_path / "fixed" / "dw_2.tif"
+    assert veto_files(path) == [path, tmp_path / "fixed" / "dw_2.tif"]
+    rows = [
+        ["dw_1", "drop", "", "clouds"],
+        ["dw_2", "correct", "fixed/dw_2.tif", "lake, now drawn"],
+    ]
+    assert veto_rows(path) == rows
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    path = written(tmp_path, "dw_1,drop,,")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list(read_vetoes(path)) == ["dw_1"]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +58,7 @@ def test_vetoes_are_read_by_tile(tmp_path):
         (["dw_1,remove,,"], "line 2: action 'remove'"),
         (["dw_1,correct,,"], "correct needs a label"),
         (["dw_1,drop,a.tif,"], "drop takes none"),
+        (["dw_1,correct,a.tif,"], "line 2: the label .*a.tif does not exist"),
         (["dw_1,drop,,", "dw_1,drop,,"], "decides twice on dw_1"),
     ],
 )
