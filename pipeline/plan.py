@@ -14,11 +14,13 @@ from rich.table import Table
 from pipeline.errors import run_step
 from pipeline.plan_facts import (
     Amount,
+    TileCount,
     batches,
+    expert_tiles,
     kept_locations,
     paired_tiles,
+    picture_requests,
     shard_sizes,
-    tile_shard_sizes,
 )
 from pipeline.settings.dataset import SEASONS
 from pipeline.settings.tree import Settings, load_settings
@@ -28,6 +30,12 @@ COMPRESSED_SHARE = 0.63
 
 REQUEST_BYTES_PER_PIXEL = 31
 """13 bands of 2 bytes, two of 2 bytes, one of 1 byte, all at 10 m in one answer."""
+
+TILE_REQUEST_BYTES_PER_PIXEL = 15 * 4
+"""13 bands of Sentinel-2 and two of Sentinel-1, resampled by the service to 4-byte numbers."""
+
+TILE_BYTES_PER_PIXEL = 31
+"""The same as stored, and a label of one byte."""
 
 AROUND_S = 10.0
 """What a build takes besides waiting for answers, seconds: Snakemake, the places, the first and the
@@ -67,18 +75,28 @@ class TilePlan:
     """The cost of ``dw.zarr`` and ``osm.zarr``.
 
     Attributes:
-        tiles: Expert tiles.
+        count: Expert tiles.
         selection_requests: Requests to the standard endpoint.
         pixel_requests: Requests to the high-volume endpoint, one for each tile with imagery; with
             the rule ``covering`` one more for each scene that turns out to have holes.
-        pictures: Land-use pictures, one for each tile with imagery; a suspicious one is asked for
-            twice. Not counted are the capabilities and the legend of the service.
+        download_gb: Expected uncompressed bytes of the imagery, 1e9 bytes.
+        store_gb: Expected size of ``dw.zarr`` on disk, 1e9 bytes.
+        eecu_hours: Estimated compute, Earth Engine compute-unit hours.
+        seconds: Expected wall time of ``dw.zarr``; None if nobody knows what an answer takes.
+        picture_requests: Requests for land-use pictures. Not counted are the capabilities and the
+            legend of the service.
+        picture_seconds: Least time that the polite rate of these requests takes.
     """
 
-    tiles: int
+    count: TileCount
     selection_requests: int
     pixel_requests: Amount
-    pictures: Amount
+    download_gb: float
+    store_gb: float
+    eecu_hours: float
+    seconds: float | None
+    picture_requests: Amount
+    picture_seconds: float
 
 
 def plan_build(settings: Settings, sizes: list[int], kept: Amount) -> BuildPlan:
@@ -110,20 +128,38 @@ def plan_build(settings: Settings, sizes: list[int], kept: Amount) -> BuildPlan:
     )
 
 
-def plan_tiles(settings: Settings, sizes: list[int], paired: Amount) -> TilePlan:
-    """Count the requests of the expert tiles.
+def plan_tiles(settings: Settings, count: TileCount, paired: Amount, pictures: Amount) -> TilePlan:
+    """Count the requests, bytes, compute and time of the expert tiles.
 
     Args:
-        settings: Batch.
-        sizes: Tiles of each shard.
+        settings: Batches, slots, size of a tile, polite rate.
+        count: How many tiles there are.
         paired: How many of them get imagery.
+        pictures: Requests for land-use pictures.
     """
+    engine, pixels = settings.earthengine, settings.dynamic_world.train_pixels**2
+    selection_requests = batches(count.shards, settings.dynamic_world.selection_batch)
+    expected = paired.expected
     return TilePlan(
-        tiles=sum(sizes),
-        selection_requests=batches(sizes, settings.dynamic_world.selection_batch),
+        count=count,
+        selection_requests=selection_requests,
         pixel_requests=paired,
-        pictures=paired,
+        download_gb=expected * pixels * TILE_REQUEST_BYTES_PER_PIXEL / 1e9,
+        store_gb=expected * pixels * TILE_BYTES_PER_PIXEL * COMPRESSED_SHARE / 1e9,
+        eecu_hours=expected * engine.eecu_seconds_per_request / 3600,
+        seconds=_seconds(settings, selection_requests, expected),
+        picture_requests=pictures,
+        picture_seconds=pictures.expected / settings.osm_landuse.requests_per_second,
     )
+
+
+def planned_tiles(settings: Settings) -> TilePlan | None:
+    """The plan of the expert tiles, as far as they are known; None if nobody can know of them."""
+    count = expert_tiles(settings)
+    if count is None:
+        return None
+    paired = paired_tiles(settings, count.tiles)
+    return plan_tiles(settings, count, paired, picture_requests(settings, paired))
 
 
 def latencies(settings: Settings) -> tuple[float, float] | None:
@@ -187,28 +223,34 @@ def _build_rows(settings: Settings, plan: BuildPlan) -> list[tuple[str, str, str
         ("download", f"{plan.download_gb:,.1f} GB", "before compression in transit"),
         ("store", f"{plan.store_gb:,.1f} GB", "native resolution, compressed"),
         ("compute", f"{plan.eecu_hours:,.1f} EECU-hours", seconds_each),
-        _time_row(settings, plan),
+        ("time", *_time(settings, plan.seconds)),
     ]
 
 
-def _time_row(settings: Settings, plan: BuildPlan) -> tuple[str, str, str]:
+def _time(settings: Settings, seconds: float | None) -> tuple[str, str]:
     waits = latencies(settings)
-    if waits is None or plan.seconds is None:
-        return "time", "?", "the simulated Earth is as fast as this machine"
+    if waits is None or seconds is None:
+        return "?", "the simulated Earth is as fast as this machine"
     slots = settings.earthengine.slots
-    return "time", _duration(plan.seconds / 3600), f"{slots} slots, {waits[1]:g} s a pixel request"
+    return _duration(seconds / 3600), f"{slots} slots, {waits[1]:g} s a pixel request"
 
 
 def _tile_rows(settings: Settings, plan: TilePlan | None) -> list[tuple[str, str, str]]:
     if plan is None:
-        return [("expert tiles", "?", "known once list_expert_tiles has read them")]
-    batch = f"{settings.dynamic_world.selection_batch} tiles each"
-    pace = f"at most {settings.osm_landuse.requests_per_second:g} a second"
+        return [("expert tiles", "?", "known once list_expert_tiles has opened the archives")]
+    batch = f"{settings.dynamic_world.selection_batch} tiles each, standard endpoint"
+    pace = f"at most {settings.osm_landuse.requests_per_second:g} requests a second"
+    pictures = plan.picture_requests
     return [
-        ("expert tiles", f"{plan.tiles:,}", "dw.zarr and osm.zarr"),
+        ("expert tiles", f"{plan.count.tiles:,}", plan.count.source),
         ("tile selection requests", f"{plan.selection_requests:,}", batch),
         ("tile pixel requests", str(plan.pixel_requests), _tile_request_source(settings, plan)),
-        ("land-use pictures", str(plan.pictures), pace),
+        ("tile download", f"{plan.download_gb:,.1f} GB", "before compression in transit"),
+        ("tile store", f"{plan.store_gb:,.1f} GB", "dw.zarr, compressed like nol.zarr"),
+        ("tile compute", f"{plan.eecu_hours:,.1f} EECU-hours", "at the same rate"),
+        ("tile time", *_time(settings, plan.seconds)),
+        ("land-use requests", str(pictures), pictures.source),
+        ("land-use time", _duration(plan.picture_seconds / 3600), pace),
     ]
 
 
@@ -229,10 +271,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="settings file (YAML)")
     settings = load_settings(parser.parse_args().settings)
-    sizes, tile_sizes = shard_sizes(settings), tile_shard_sizes(settings)
+    sizes = shard_sizes(settings)
     plan = plan_build(settings, sizes, kept_locations(settings, sum(sizes)))
-    tiles = tile_sizes and plan_tiles(settings, tile_sizes, paired_tiles(settings, sum(tile_sizes)))
-    _print(settings, plan, tiles or None)
+    _print(settings, plan, planned_tiles(settings))
 
 
 if __name__ == "__main__":

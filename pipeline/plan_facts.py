@@ -1,5 +1,6 @@
 """What a plan can know of a build: counted where a step has written it down, else expected."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from pipeline.dynamic_world.catalogue import tile_files
 from pipeline.dynamic_world.tile_table import read_tiles_table
 from pipeline.ledger import Status
 from pipeline.locations.table import location_count
@@ -23,6 +25,10 @@ DW_FIRST_KEPT_SHARE = 0.86
 
 PAPER_PAIRED_SHARE = (3_574 + 340) / (4_194 + 409)
 """Expert tiles, training and test, that got imagery in the released pairing (zhu-xlab/CromSS)."""
+
+
+MAPPED_SHARE = 2_996 / 3_914
+"""Expert tiles with imagery for which the service had any land use (zhu-xlab/CromSS, README)."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +86,44 @@ def kept_locations(settings: Settings, locations: int) -> Amount:
     return Amount(kept, kept + round(rest * share), kept + rest, source)
 
 
-def tile_shard_sizes(settings: Settings) -> list[int] | None:
-    """Expert tiles of each shard, both splits; None while nobody has listed them."""
+@dataclass(frozen=True)
+class TileCount:
+    """How many expert tiles there are.
+
+    Attributes:
+        shards: Tiles of each shard, both splits.
+        source: Where the figures come from.
+    """
+
+    shards: list[int]
+    source: str
+
+    @property
+    def tiles(self) -> int:
+        """All of them."""
+        return sum(self.shards)
+
+
+def expert_tiles(settings: Settings) -> TileCount | None:
+    """Expert tiles: as listed, as they will be drawn, or one for each file in a local folder.
+
+    None for archives that nobody has opened yet.
+    """
     section, table = settings.dynamic_world, settings.folder / "dw" / "tiles.parquet"
     if table.is_file():
-        tiles = read_tiles_table(table)
-        shards = Counter((tile.split, tile.sample // section.shard_size) for tile in tiles)
-        return [shards[key] for key in sorted(shards)]
-    if section.tiles == "published":
-        return None
-    return [
-        min(section.shard_size, count - start)
-        for count in (section.simulated_train, section.simulated_test)
-        for start in range(0, count, section.shard_size)
-    ]
+        listed = Counter(tile.split for tile in read_tiles_table(table))
+        counts, source = [listed["train"], listed["test"]], "listed"
+    elif section.tiles == "simulated":
+        counts, source = [section.simulated_train, section.simulated_test], "simulated"
+    else:
+        folders = [Path(str(source)) for source in (section.train, section.test)]
+        if not all(folder.is_dir() for folder in folders):
+            return None
+        counts = [sum(1 for _ in tile_files(folder)) for folder in folders]
+        source = "files in the folders; some may be of no use"
+    size = section.shard_size
+    shards = [min(size, count - start) for count in counts for start in range(0, count, size)]
+    return TileCount(shards, source)
 
 
 def paired_tiles(settings: Settings, tiles: int) -> Amount:
@@ -105,6 +135,38 @@ def paired_tiles(settings: Settings, tiles: int) -> Amount:
         return Amount(done, done, done, "paired")
     expected = done + round(rest * PAPER_PAIRED_SHARE)
     return Amount(done, expected, done + rest, "as in the released pairing")
+
+
+def picture_requests(settings: Settings, paired: Amount) -> Amount:
+    """Requests for land-use pictures: one for each tile with imagery, two for a suspicious one.
+
+    Counted in the pictures that are there; of the others as many are taken to be empty as the
+    authors found.
+
+    Args:
+        settings: Tell the folder.
+        paired: Expert tiles with imagery.
+    """
+    asked = [_times_asked(record) for record in _picture_records(settings)]
+    spent, fetched = sum(asked), len(asked)
+    least, expected, most = (
+        max(0, tiles - fetched) for tiles in (paired.least, paired.expected, paired.most)
+    )
+    again = round(expected * (1 - MAPPED_SHARE))
+    source = "a second one where nothing is mapped"
+    return Amount(spent + least, spent + expected + again, spent + 2 * most, source)
+
+
+def _picture_records(settings: Settings) -> list[Path]:
+    folder = settings.folder / "osm" / "pictures"
+    return [path for path in folder.glob("*.json") if path.with_suffix(".png").is_file()]
+
+
+def _times_asked(record: Path) -> int:
+    try:
+        return int(json.loads(record.read_bytes())["asked"])
+    except (ValueError, KeyError, TypeError):
+        return 1
 
 
 def batches(sizes: Sequence[int], batch: int) -> int:

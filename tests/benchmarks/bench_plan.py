@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pipeline.plan import BuildPlan, TilePlan, plan_build, plan_tiles
-from pipeline.plan_facts import kept_locations, paired_tiles, shard_sizes, tile_shard_sizes
+from pipeline.plan import BuildPlan, TilePlan, plan_build, planned_tiles
+from pipeline.plan_facts import kept_locations, shard_sizes
 from pipeline.settings.tree import load_settings
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.journal import WORK
@@ -35,9 +35,10 @@ def main() -> None:
         workflow = Workflow(Path(directory), configuration(server.url, directory))
         workflow.build("plan")
         settings = load_settings(workflow.folder / "settings.yaml")
-        sizes, tile_sizes = shard_sizes(settings), tile_shard_sizes(settings) or []
+        sizes = shard_sizes(settings)
         before = plan_build(settings, sizes, kept_locations(settings, sum(sizes)))
-        tiles = plan_tiles(settings, tile_sizes, paired_tiles(settings, sum(tile_sizes)))
+        tiles = planned_tiles(settings)
+        assert tiles is not None, "simulated tiles are known from the beginning"
         begin = time.time()
         workflow.build("build_nol", cores=4)
         seconds = time.time() - begin

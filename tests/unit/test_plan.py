@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.plan import latencies, native_bytes, plan_build, plan_tiles
-from pipeline.plan_facts import Amount
+from pipeline.plan_facts import Amount, TileCount
 from pipeline.settings.tree import validate_settings
 
 SIZES = [64] * 3906 + [16]
@@ -61,10 +61,18 @@ def test_a_simulated_earth_at_full_speed_has_no_time():
 
 
 def test_expert_tiles_are_asked_about_by_shard_and_fetched_one_by_one():
-    settings = validate_settings({"dynamic_world": {"selection_batch": 25}})
-    found = plan_tiles(settings, [32, 12], kept(40))
+    settings = validate_settings(
+        {"earthengine": {"service": "google"}, "osm_landuse": {"requests_per_second": 0.5}}
+    )
+    found = plan_tiles(settings, TileCount([32, 12], "a test"), kept(40), kept(50))
     assert found.selection_requests == 2 + 1
-    assert found.pixel_requests.expected == found.pictures.expected == 40
+    assert found.pixel_requests.expected == 40
+    # 15 bands of 4 bytes on 510 x 510 pixels; 13 x 2 + 2 x 2 + 1 bytes stored
+    assert found.download_gb == pytest.approx(40 * 510**2 * 60 / 1e9)
+    assert found.store_gb == pytest.approx(40 * 510**2 * 31 * 0.63 / 1e9)
+    assert found.eecu_hours == pytest.approx(40 / 3600)
+    assert found.seconds == pytest.approx(40 * 2 / 40 + 10 + 5 + 2)
+    assert found.picture_seconds == 100.0
 
 
 def test_native_bytes_of_the_default_patch():

@@ -1,11 +1,19 @@
 """What a plan reads from the steps that ran before, and what it assumes until then."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from pipeline.ledger import Reason, Status, write_records
-from pipeline.plan_facts import kept_locations, paired_tiles, shard_sizes, tile_shard_sizes
+from pipeline.plan_facts import (
+    Amount,
+    expert_tiles,
+    kept_locations,
+    paired_tiles,
+    picture_requests,
+    shard_sizes,
+)
 from pipeline.settings.tree import validate_settings
 from tests.small_dataset import make_rows
 
@@ -59,11 +67,33 @@ def test_shards_are_counted_from_the_settings_until_there_is_a_table(settings):
     assert shard_sizes(settings(locations={"count": 150}, store={"shard_size": 64})) == [64, 64, 22]
 
 
-def test_simulated_tiles_are_known_and_published_ones_only_when_listed(settings):
+def test_simulated_tiles_are_known_and_those_of_archives_only_when_listed(settings):
     section = {"simulated_train": 40, "simulated_test": 5, "shard_size": 32}
-    assert tile_shard_sizes(settings(dynamic_world=section)) == [32, 8, 5]
-    published = {"tiles": "published", "train": "a", "test": "b"}
-    assert tile_shard_sizes(settings(dynamic_world=published)) is None
+    assert expert_tiles(settings(dynamic_world=section)).shards == [32, 8, 5]
+    published = {"tiles": "published", "train": "s3://a/b.zip", "test": "b"}
+    assert expert_tiles(settings(dynamic_world=published)) is None
+
+
+def test_tiles_in_folders_are_counted_before_anybody_has_read_them(settings, tmp_path):
+    for name in ("train/EH/4/a.tif", "train/WH/b.TIF", "train/readme.txt", "test/c.tif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    folders = {split: str(tmp_path / split) for split in ("train", "test")}
+    found = expert_tiles(settings(dynamic_world={"tiles": "published", **folders}))
+    assert found.shards == [2, 1]
+    assert "some may be of no use" in found.source
+
+
+def test_pictures_are_counted_as_they_were_asked_for(settings):
+    paired = Amount(10, 10, 10, "paired")
+    assert str(picture_requests(settings(), paired)) == "12 (10 to 20)"
+    folder = settings().folder / "osm" / "pictures"
+    folder.mkdir(parents=True)
+    (folder / "contract.json").write_text("{}")
+    for number in range(10):
+        (folder / f"{number}.png").touch()
+        (folder / f"{number}.json").write_text(json.dumps({"asked": 1 + (number < 3)}))
+    assert str(picture_requests(settings(), paired)) == "13"
 
 
 def test_stored_tiles_are_counted(settings):
