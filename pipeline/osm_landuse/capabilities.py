@@ -90,7 +90,7 @@ def _layers(root: ElementTree.Element) -> dict[str, Layer]:
 
 def _number(root: ElementTree.Element, path: str) -> int | None:
     text = (root.findtext(path) or "").strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if re.fullmatch(r"[0-9]+", text) else None
 
 
 def holds_service_exception(body: bytes) -> bool:

@@ -1,5 +1,6 @@
 """The tiles of a finished ``dw.zarr``, as the steps of OSMLanduse see them."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.grid import PatchGrid
 from pipeline.osm_landuse.assess import DwTile
-from pipeline.store.reader import open_store, sample_grid
+from pipeline.store.reader import open_store
+
+_log = logging.getLogger(__name__)
 
 _SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 
@@ -34,12 +37,21 @@ class ImagedTile:
 
 
 def imaged_tiles(store: Path) -> list[ImagedTile]:
-    """The valid tiles of both groups, training first.
+    """The valid tiles of both groups that a web-mercator picture can show, training first.
+
+    At the antimeridian the projection ends; a tile across it is named in the log and left out.
 
     Raises:
         PipelineError: There is no such store.
     """
-    return [tile for split in _SPLITS for tile in _valid_tiles(open_store(store, split), split)]
+    shown = []
+    for split in _SPLITS:
+        for tile in _valid_tiles(open_store(store, split), split):
+            if tile.grid.footprint.geom_type == "Polygon":
+                shown.append(tile)
+            else:
+                _log.warning("%s lies across the antimeridian; left out", tile.tile_id)
+    return shown
 
 
 def read_dw_tile(dataset: xr.Dataset, tile: ImagedTile) -> DwTile:
@@ -49,6 +61,9 @@ def read_dw_tile(dataset: xr.Dataset, tile: ImagedTile) -> DwTile:
 
 
 def _valid_tiles(dataset: xr.Dataset, split: Literal["train", "test"]) -> Iterator[ImagedTile]:
+    names = ("id", "epsg", "left", "top")
+    ids, zones, lefts, tops = (dataset[name].to_numpy() for name in names)
     for sample in np.flatnonzero(dataset["valid"].to_numpy()):
-        name = str(dataset["id"][int(sample)].item())
-        yield ImagedTile(name, split, int(sample), sample_grid(dataset, int(sample)))
+        corner = float(lefts[sample]), float(tops[sample])
+        grid = PatchGrid(int(zones[sample]), *corner, dataset.sizes["y"], dataset.sizes["x"])
+        yield ImagedTile(str(ids[sample]), split, int(sample), grid)

@@ -34,7 +34,7 @@ class WmsError(PipelineError):
 
 
 class WmsTransportError(WmsError):
-    """Time-out, reset, cut body, or a status 429 or 5xx without a service exception.
+    """Time-out, reset, cut body, or a status 408, 425, 429 or 5xx without a service exception.
 
     Attributes:
         retry_after_s: What the server asked us to wait, seconds; None when it did not say.

@@ -105,9 +105,11 @@ def released_request(grid: PatchGrid) -> MapRequest:
     left, bottom, right, top = _mercator_bounds(grid)
     grow_x = (right - left) * _RELEASED_EXPANSION
     grow_y = (top - bottom) * _RELEASED_EXPANSION
-    factor = _RELEASED_OVERSAMPLING * (1 + 2 * _RELEASED_EXPANSION)
-    bounds = (left - grow_x, bottom - grow_y, right + grow_x, top + grow_y)
-    return MapRequest(bounds, round(grid.width * factor), round(grid.height * factor))
+    width, height = (  # cut, not rounded, as in the script
+        int(size * (1 + 2 * _RELEASED_EXPANSION) * _RELEASED_OVERSAMPLING)
+        for size in (grid.width, grid.height)
+    )
+    return MapRequest((left - grow_x, bottom - grow_y, right + grow_x, top + grow_y), width, height)
 
 
 def _mercator_bounds(grid: PatchGrid) -> tuple[float, float, float, float]:

@@ -8,12 +8,19 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import run_step
 from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles
 from pipeline.osm_landuse.dw_tiles import imaged_tiles
-from pipeline.settings.tree import load_settings
+from pipeline.settings.tree import Settings, load_settings
+
+
+def rate_file(settings: Settings) -> Path | None:
+    """What all builds of one folder of results share who ask the same server; None if simulated."""
+    server = urlsplit(settings.osm_landuse.service).hostname
+    return settings.results / f".rate-{server}" if server else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,7 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings(options.settings)
     tiles = [TilePlace(tile.tile_id, tile.grid) for tile in imaged_tiles(options.dw_store)]
-    fetch_tiles(tiles, options.folder, settings.osm_landuse, settings.simulator.seed)
+    fetch_tiles(
+        tiles,
+        options.folder,
+        settings.osm_landuse,
+        settings.simulator.seed,
+        rate_file(settings),
+    )
     names = "".join(f"{tile.tile_id}\n" for tile in tiles)
     write_atomically(options.record, names.encode())
 

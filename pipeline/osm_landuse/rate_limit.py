@@ -4,15 +4,20 @@ The next free moment stands in a small file, guarded by a lock file beside it. A
 moment under the lock and sleeps outside it, so that waiting callers queue up evenly.
 """
 
+import logging
 import struct
 import time
 from pathlib import Path
 
 from filelock import FileLock
 
+log = logging.getLogger(__name__)
+
 _MOMENT = struct.Struct("<d")
 _LONGEST_HOLD_S = 3600.0
 """A moment further ahead than this was written by a clock that has since been set back."""
+
+_SILENT_WAIT_S = 10.0
 
 
 class RateLimit:
@@ -26,16 +31,19 @@ class RateLimit:
 
     def wait(self) -> None:
         """Return when it is our turn."""
-        now = time.time()
         with self._lock:
+            now = time.time()
             turn = max(now, self._next_free(now))
             self._book(turn + self._interval)
-        time.sleep(max(0.0, turn - time.time()))
+        pause = max(0.0, turn - time.time())
+        if pause > _SILENT_WAIT_S + self._interval:
+            log.info("waiting %.0f s: the server asked for a pause, or others ask it, too", pause)
+        time.sleep(pause)
 
     def hold(self, seconds: float) -> None:
         """Let nobody start a request for so many seconds: the server asked for a pause."""
-        now = time.time()
         with self._lock:
+            now = time.time()
             self._book(max(self._next_free(now), now + min(seconds, _LONGEST_HOLD_S)))
 
     def _next_free(self, now: float) -> float:

@@ -8,6 +8,7 @@ with 200 as well as with 500, and what answers the request itself is never asked
 
 import datetime as dt
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ _LONGEST_PAUSE_S = 60.0
 _MOST_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**16
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PASSING = (408, 425, 429)
+"""Statuses below 500 that mean "later": time-out, too early, too many (RFC 9110, 8470, 6585)."""
 
 Result = TypeVar("Result")
 
@@ -233,7 +236,7 @@ class WmsClient:
         if holds_service_exception(answer.body):
             raise service_error(answer.body, answer.status)
         excerpt = answer.body[:80]
-        if answer.status == 429 or answer.status >= 500:
+        if answer.status in _PASSING or answer.status >= 500:
             pause = _retry_after_s(answer.retry_after, dt.datetime.now(dt.UTC))
             if pause is not None:
                 self._rate_limit.hold(pause)
@@ -247,7 +250,7 @@ class WmsClient:
 
 def _retry_after_s(header: str, now: dt.datetime) -> float | None:
     """Seconds that a Retry-After header asks for, as a number or a date (RFC 9110, 10.2.3)."""
-    if header.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]+\s*", header):
         return float(header)
     try:
         moment = parsedate_to_datetime(header)

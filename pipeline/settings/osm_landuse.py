@@ -47,7 +47,7 @@ class OsmLanduseSettings(Section):
         1.0,
         gt=0,
         le=100,
-        description="Most requests started per second by all processes on this machine together",
+        description="Most requests a second by all builds of one folder of results together",
     )
     request_timeout_s: float = Field(
         120.0, gt=0, description="Longest silence within one answer, seconds; whole answer: twice"

@@ -16,7 +16,7 @@ from pipeline.osm_landuse.errors import WmsContractError
 from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.simulator.osm_layer import SimulatedOsmLayer
 from pipeline.simulator.wms_server import LandUseServer
-from tests.services.wms_faults import FaultyWms, exception, fixed
+from tests.services.wms_faults import FaultyWms, exception, fixed, flat
 
 SEED = 7
 LONGITUDES = (11.5, 11.6, 11.7, 11.8)
@@ -65,6 +65,39 @@ def test_pictures_of_two_services_are_never_mixed(settings, tmp_path):
     simulated = settings.model_copy(update={"service": "simulated"})
     with pytest.raises(PipelineError, match="holds pictures of http.*not of simulated, seed 7"):
         fetch_tiles(TILES, tmp_path, simulated, SEED)
+
+
+def test_pictures_of_two_layers_are_never_mixed(settings, tmp_path):
+    fetch_tiles(TILES[:1], tmp_path, settings, SEED)
+    other = settings.model_copy(update={"layer": "osmlanduse:osm_lulc_combined"})
+    with pytest.raises(PipelineError, match="holds pictures .*osm_lulc.*not of .*combined"):
+        fetch_tiles(TILES[:1], tmp_path, other, SEED)
+
+
+def test_a_damaged_contract_is_one_line(settings, tmp_path):
+    fetch_tiles(TILES[:1], tmp_path, settings, SEED)
+    (tmp_path / "contract.json").write_text("{")
+    with pytest.raises(PipelineError, match="contract.json is damaged; delete it if"):
+        fetch_tiles(TILES[:1], tmp_path, settings, SEED)
+
+
+def test_flat_pictures_are_asked_for_again_when_all_others_are_there(settings, faulty, tmp_path):
+    fetch_tiles(TILES, tmp_path / "whole", settings, SEED)
+    faulty.fail(flat((255, 255, 255)), times=1)
+    fetch_tiles(TILES, tmp_path / "doubted", settings, SEED)
+    assert len(faulty.maps) == len(TILES) + 1
+    assert digests(tmp_path / "doubted") == digests(tmp_path / "whole")
+    records = [json.loads(path.read_text()) for path in (tmp_path / "doubted").glob("dw_*.json")]
+    asked = {record["tile_id"]: record["asked"] for record in records}
+    assert asked == {tile.tile_id: 1 + (tile is TILES[0]) for tile in TILES}
+
+
+def test_a_server_that_asks_for_a_long_pause_is_left_alone(settings, faulty, tmp_path):
+    pause = fixed("429 Too Many Requests", "text/plain", b"later", Retry_After="2000")
+    faulty.fail(pause, times=99)
+    with pytest.raises(PipelineError, match="4 of 4 pictures"):
+        fetch_tiles(TILES, tmp_path, settings, SEED)
+    assert len(faulty.maps) == 1
 
 
 def test_a_run_that_failed_goes_on_and_ends_with_the_same_bytes(settings, faulty, tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import socket
 import time
 
@@ -139,6 +140,7 @@ FAULTS = {
     "exception with 200": exception("200 OK", "Could not get any sources"),
     "exception with 500": exception("500 Internal Server Error", "Could not get any sources"),
     "503": fixed("503 Service Unavailable", "text/plain", b"busy"),
+    "408": fixed("408 Request Timeout", "text/plain", b"slow"),
     "429": fixed("429 Too Many Requests", "text/plain", b"busy"),
     "HTML": fixed("200 OK", "text/html", b"<html>maintenance</html>"),
     "empty body": fixed("200 OK", "image/png", b"", Content_Length="0"),
@@ -223,6 +225,17 @@ def test_a_fetched_tile_keeps_its_raw_answer_and_is_not_asked_again(client_of, t
     assert (decoded.label[:, 31:59] == 6).all()
 
 
+@pytest.mark.parametrize("rubbish", [b"", b"{", b"[1]", b"\xff", b'{"tile_id": "tile"}'])
+def test_a_damaged_record_is_fetched_again(client_of, tmp_path, rubbish):
+    client = client_of()
+    contract = check_contract(client)
+    fetch_tile(client, contract, "tile", GRID, tmp_path)
+    whole = json.loads((tmp_path / "tile.json").read_text())
+    (tmp_path / "tile.json").write_bytes(rubbish)
+    fetch_tile(client, contract, "tile", GRID, tmp_path)
+    assert json.loads((tmp_path / "tile.json").read_text())["sha256"] == whole["sha256"]
+
+
 def test_a_damaged_raw_answer_is_fetched_again(client_of, tmp_path):
     client = client_of()
     contract = check_contract(client)
@@ -239,7 +252,9 @@ def test_a_flat_picture_is_asked_for_twice(client_of, faulty, tmp_path, rgb):
     client = client_of()
     contract = check_contract(client)
     faulty.fail(flat(rgb), times=1)
-    record = fetch_tile(client, contract, "tile", GRID, tmp_path)
+    assert fetch_tile(client, contract, "tile", GRID, tmp_path) is None
+    assert not list(tmp_path.glob("tile*"))
+    record = fetch_tile(client, contract, "tile", GRID, tmp_path, second_look=True)
     assert record.asked == 2
     _, picture = read_fetched(tmp_path, "tile")
     decoded = decode_tile(picture, record.request, GRID, client.settings)
@@ -251,7 +266,7 @@ def test_a_lasting_foreign_picture_labels_nothing(client_of, faulty, tmp_path):
     client = client_of()
     contract = check_contract(client)
     faulty.fail(flat((90, 90, 90)), times=99)
-    record = fetch_tile(client, contract, "tile", GRID, tmp_path)
+    record = fetch_tile(client, contract, "tile", GRID, tmp_path, second_look=True)
     _, picture = read_fetched(tmp_path, "tile")
     decoded = decode_tile(picture, record.request, GRID, client.settings)
     assert decoded.status is TileStatus.UNKNOWN_COLOURS
@@ -261,7 +276,9 @@ def test_a_lasting_foreign_picture_labels_nothing(client_of, faulty, tmp_path):
 
 def test_an_empty_area_is_a_status(client_of, tmp_path):
     client = client_of()
-    record = fetch_tile(client, check_contract(client), "sea", EMPTY_GRID, tmp_path)
+    contract = check_contract(client)
+    assert fetch_tile(client, contract, "sea", EMPTY_GRID, tmp_path) is None
+    record = fetch_tile(client, contract, "sea", EMPTY_GRID, tmp_path, second_look=True)
     _, picture = read_fetched(tmp_path, "sea")
     decoded = decode_tile(picture, record.request, EMPTY_GRID, client.settings)
     assert decoded.status is TileStatus.EMPTY

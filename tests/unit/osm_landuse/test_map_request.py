@@ -62,6 +62,8 @@ def test_the_released_window_is_a_fifth_wider_at_twice_the_pixels():
     tile = TILES[1]
     request = released_request(tile)
     assert (request.width, request.height) == (1224, 1224)
+    of_512 = released_request(TILES[2])
+    assert (of_512.width, of_512.height) == (1228, 1228), "int(512 * 1.2 * 2)"
     left, _, right, _ = request.bounds
     transformer = Transformer.from_crs(tile.epsg, 3857, always_xy=True)
     inner_left, _, inner_right, _ = transformer.transform_bounds(*tile.bounds)
