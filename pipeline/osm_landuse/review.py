@@ -6,7 +6,8 @@ the CSV file that the build reads.
 
 import html
 import io
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.gallery import paint_classes
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.osm_landuse.agreement import load_crosswalk, measure_agreement
 from pipeline.osm_landuse.fetch import tile_path
+from pipeline.osm_landuse.vetoes import VETO_COLUMNS
 
 _AGREE_RGB = (60, 160, 70)
 _CONTRADICT_RGB = (214, 39, 40)
@@ -45,8 +47,16 @@ class ReviewTile:
     dw: NDArray[np.uint8]
 
 
-def write_review(folder: Path, tiles: Iterable[ReviewTile]) -> Path:
+def write_review(
+    folder: Path, tiles: Iterable[ReviewTile], earlier: Sequence[Sequence[str]] = ()
+) -> Path:
     """Write ``index.html`` and a picture per tile; one tile is in memory at a time.
+
+    Args:
+        folder: Pictures of tiles that are not shown any more are removed from it.
+        tiles: What the page shows.
+        earlier: Rows of the vetoes that the tiles were chosen by; the page saves them, too, as the
+            dropped tiles among them cannot be ticked any more.
 
     Returns:
         The page.
@@ -54,9 +64,10 @@ def write_review(folder: Path, tiles: Iterable[ReviewTile]) -> Path:
     Raises:
         PipelineError: A tile's id cannot be a file name, or a label is outside its legend.
     """
-    figures = []
+    figures, pictures = [], []
     for tile in tiles:
         picture = tile_path(folder, tile.tile_id, ".png")
+        pictures.append(picture)
         body = io.BytesIO()
         Image.fromarray(_montage(tile)).save(body, "PNG")
         write_atomically(picture, body.getvalue())
@@ -67,8 +78,13 @@ def write_review(folder: Path, tiles: Iterable[ReviewTile]) -> Path:
         dw_legend=_legend("dynamic_world"),
         tile_count=len(figures),
         tiles="\n".join(figures),
+        earlier=json.dumps([list(row) for row in earlier]).replace("<", "\\u003c"),
+        earlier_count=len(earlier),
+        columns=json.dumps(",".join(VETO_COLUMNS)),
     )
     write_atomically(folder / "index.html", page.encode())
+    for leftover in {*folder.glob("*.png")} - {*pictures}:
+        leftover.unlink()
     return folder / "index.html"
 
 

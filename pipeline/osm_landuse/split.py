@@ -2,12 +2,15 @@
 
 Test are the Dynamic World test tiles that survived the filter, and as many of its training tiles as
 reach 400; the rest trains. The added tiles are drawn so that every class is present in its share:
-by iterative stratification, rarest class first.
+by iterative stratification, rarest class first. Each tile has a rank of its own, which its id and
+the seed decide, and within a class the first ranks are drawn: a tile that is vetoed or added moves
+a few others at most, so that a test set that was reviewed stays the reviewed one.
 
 Source: CromSS paper, section on NoLDO-S12 (size and origin of the test set); Sechidis et al. 2011,
 doi:10.1007/978-3-642-23808-6_10 (iterative stratification). The released draw itself is not known.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,9 +22,6 @@ from pipeline.errors import PipelineError
 
 _PRESENT_SHARE = 0.01
 """A class is present in a tile if it covers this share of the labelled pixels."""
-
-_STREAM = 3857
-"""Keeps this draw independent of others from the same seed."""
 
 Split = Literal["train", "test"]
 
@@ -63,15 +63,24 @@ def assign_splits(tiles: Sequence[KeptTile], test_tiles: int, seed: int) -> dict
             f"{test_tiles} test tiles (osm_landuse.test_tiles) of {len(tiles)} kept ones leave "
             "none for training; lower it or build more tiles"
         )
-    moved = _stratified_draw(candidates, wanted, np.random.default_rng([seed, _STREAM]))
+    ranked = sorted(candidates, key=lambda tile: _rank(tile.tile_id, seed))
+    moved = _stratified_draw(ranked, wanted)
     testing = {tile.tile_id for tile in [*published, *moved]}
     return {tile.tile_id: "test" if tile.tile_id in testing else "train" for tile in ordered}
 
 
-def _stratified_draw(
-    candidates: Sequence[KeptTile], wanted: int, random: np.random.Generator
-) -> list[KeptTile]:
-    """Draw so many tiles that each class is present in the drawn ones in its share."""
+def _rank(tile_id: str, seed: int) -> bytes:
+    """Where a tile stands in the draw, whatever other tiles there are."""
+    return hashlib.sha256(f"{seed} {tile_id}".encode()).digest()
+
+
+def _stratified_draw(candidates: Sequence[KeptTile], wanted: int) -> list[KeptTile]:
+    """Draw so many tiles that each class is present in the drawn ones in its share.
+
+    Args:
+        candidates: In the order of their ranks.
+        wanted: How many.
+    """
     if not wanted:
         return []
     present = np.array([_present(tile) for tile in candidates])
@@ -82,11 +91,10 @@ def _stratified_draw(
         pool = np.flatnonzero(undecided & present[:, rare])
         missing = needed[rare] - present[drawn, rare].sum()
         count = min(len(pool), max(0, round(missing)), wanted - len(drawn))
-        chosen = random.choice(pool, count, replace=False)
-        drawn += [int(index) for index in chosen]
+        drawn += [int(index) for index in pool[:count]]
         undecided[pool] = False
     rest = np.setdiff1d(np.arange(len(candidates)), drawn)
-    drawn += [int(index) for index in random.choice(rest, wanted - len(drawn), replace=False)]
+    drawn += [int(index) for index in rest[: wanted - len(drawn)]]
     return [candidates[index] for index in drawn]
 
 

@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -42,6 +43,16 @@ def test_the_file_the_page_saves_is_a_file_of_vetoes(tmp_path):
     header = re.search(r'\["(tile_id,[a-z,]+)"', page)[1]
     (tmp_path / "vetoes.csv").write_text(f'{header}\ndw_1,drop,,"clouds, ""thick"""\n')
     assert read_vetoes(tmp_path / "vetoes.csv")["dw_1"].note == 'clouds, "thick"'
+
+
+def test_earlier_vetoes_go_into_the_saved_file_too(tmp_path):
+    write_review(tmp_path, [tile("old")])
+    earlier = [["dw_1", "drop", "", 'clouds </script> "thick"'], ["dw_2", "correct", "a.tif", ""]]
+    page = write_review(tmp_path, [tile()], earlier).read_text()
+    assert json.loads(re.search(r"const earlier = (.*);", page)[1]) == earlier
+    assert "2 earlier decisions" in page
+    assert page.count("</script>") == 1
+    assert [path.name for path in tmp_path.glob("*.png")] == ["dw_8.6_49.4-20190603.png"]
 
 
 def test_an_id_never_becomes_a_path_or_markup(tmp_path):

@@ -48,6 +48,16 @@ def test_the_draw_depends_on_the_seed_alone(tiles):
     assert assign_splits(tiles, 400, seed=1) != first
 
 
+def test_a_tile_that_goes_or_comes_leaves_the_test_set_nearly_as_it_was(tiles):
+    before = assign_splits(tiles, 400, seed=0)
+    testing = {name for name, split in before.items() if split == "test"}
+    drawn = [t for t in tiles if t.published_split == "train" and t.tile_id in testing]
+    for changed in ([t for t in tiles if t is not drawn[7]], [*tiles, tile(999, "train", 4, 6)]):
+        after = assign_splits(changed, 400, seed=0)
+        still = {name for name, split in after.items() if split == "test"}
+        assert len(testing - still) <= 5
+
+
 def test_more_published_test_tiles_than_asked_all_stay(tiles):
     splits = assign_splits(tiles, test_tiles=100, seed=0)
     assert list(splits.values()).count("test") == 300
