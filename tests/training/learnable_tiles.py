@@ -91,16 +91,22 @@ def small_settings(**changes) -> EvaluateSettings:
         "store": "tiles.zarr", "num_classes": 9, "head": "fpn", "crop": 32, "batch_size": 4,
         "test_batch_size": 4,
     }  # fmt: skip
+    chosen = {
+        "tasks_used": ("tiny",),
+        "encoders_used": ("random_s2", "random_s1"),
+        "ablation": (),
+        "epochs": 2,
+        "accelerator": "cpu",
+        "workers": 0,
+        "bootstrap_replicates": 20,
+    }
     return EvaluateSettings(
         tasks={"tiny": TaskSettings(**task | changes.pop("task", {}))},
         encoders={
             "random_s2": EncoderSettings(weights="random", backbone="resnet18"),
             "random_s1": EncoderSettings(weights="random", backbone="resnet18", modality="s1"),
         },
-        tasks_used=("tiny",),
-        encoders_used=("random_s2", "random_s1"),
-        ablation=(),
-        **{"epochs": 2, "accelerator": "cpu", "workers": 0, "bootstrap_replicates": 20} | changes,
+        **chosen | changes,
     )
 
 

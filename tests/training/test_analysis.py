@@ -1,148 +1,92 @@
-"""Figures show what an independent computation finds, as data and as pictures."""
+"""Figures are drawn of the networks that evaluations kept, and of the encoders compared."""
 
-import numpy as np
 import pandas as pd
 import pytest
-import torch
-from PIL import Image
+import yaml
 
 from pipeline.errors import PipelineError
-from pipeline.legend import load_legend
-from tests.training.conftest import tiny_plan
-from tests.training.learnable_tiles import small_plan, tile, write_tile_store
-from training.downstream.trained_network import read_network_weights
-from training.encoders.distances import (
-    accumulated_variance,
-    histogram_divergence,
-    normal_divergence,
-)
-from training.encoders.figures import variance_figure, variance_rows, weight_divergence
-from training.evaluate import build_network, evaluate
-from training.maps.figure_files import write_figure
-from training.maps.map_figure import map_figure
-from training.pretrain import pretrain
-from training.run.figures import selection_panels, statistics_divergence, statistics_figure
+from pipeline.settings.evaluate import EvaluationKey
+from pipeline.settings.tree import Settings
+from tests.training.learnable_tiles import small_settings
+from training.analysis import kept_evaluations, main, network_file, weights
+from training.evaluate import evaluate, plan_evaluation
+
+
+def settings_for(store, **changes):
+    task = {"store": str(store)}
+    return Settings(evaluate=small_settings(task=task, epochs=1, figure_samples=3, **changes))
 
 
 @pytest.fixture(scope="module")
-def tiles(tmp_path_factory):
-    return write_tile_store(tmp_path_factory.mktemp("tiles") / "tiles.zarr")
+def finetuned(tile_store, tmp_path_factory):
+    """Settings of one encoder, and the folder with its fine-tuned network."""
+    settings = settings_for(
+        tile_store, encoders_used=("random_s1",), modes=("finetuned",), label_fractions=(0.5,)
+    )
+    rows = tmp_path_factory.mktemp("rows")
+    (key,) = kept_evaluations(settings, "tiny").values()
+    evaluate(plan_evaluation(settings, key), network_file(rows, key))
+    return settings, rows
 
 
-@pytest.fixture(scope="module")
-def runs(store, tmp_path_factory):
-    """Two runs of two epochs, each epoch kept."""
-    folder = tmp_path_factory.mktemp("runs")
-    plans = {}
-    for name, ratio in (("one", 0.5), ("other", 1.0)):
-        plan = tiny_plan(store, folder / name, epochs=2, selection={"ratio": ratio})
-        settings = plan.settings.model_copy(update={"checkpoint_every": 1})
-        plan = type(plan)(**{**vars(plan), "settings": settings})
-        pretrain(plan)
-        plans[name] = plan
-    return plans
+def drawn(settings, folder, *arguments):
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    main([*map(str, arguments), "--settings", str(folder / "settings.yaml")])
 
 
-def test_the_divergence_of_normals_is_that_of_torch():
-    draw = np.random.default_rng(0)
-    mean_P, mean_Q = draw.normal(size=(2, 7))
-    variance_P, variance_Q = draw.uniform(0.5, 2, size=(2, 7))
-    expected = torch.distributions.kl_divergence(
-        torch.distributions.Normal(torch.tensor(mean_P), torch.tensor(variance_P).sqrt()),
-        torch.distributions.Normal(torch.tensor(mean_Q), torch.tensor(variance_Q).sqrt()),
-    ).mean()
-    found = normal_divergence(mean_P, variance_P, mean_Q, variance_Q, floor=0)
-    assert found == pytest.approx(float(expected))
-    assert normal_divergence(mean_P, variance_P, mean_P, variance_P) == 0
+def test_one_seed_and_all_labels_of_what_was_kept(tile_store):
+    settings = settings_for(
+        tile_store, seeds=(5, 3, 4), kept_seeds=(3, 4), label_fractions=(0.1, 0.5)
+    )
+    kept = kept_evaluations(settings, "tiny")
+    assert {key.seed for key in kept.values()} == {3}
+    assert {key.label_fraction for key in kept.values()} == {0.5}
+    assert list(kept)[0] == "random_s2\nfrozen" and len(kept) == 4
+    with pytest.raises(PipelineError, match="no seed of evaluate.seeds is in evaluate.kept_seeds"):
+        kept_evaluations(settings_for(tile_store, seeds=(1,), kept_seeds=(0,)), "tiny")
 
 
-def test_the_divergence_of_histograms_grows_with_the_distance():
-    draw = np.random.default_rng(1)
-    before = draw.normal(size=20_000)
-    apart = [histogram_divergence(before, before + shift) for shift in (0, 0.2, 1)]
-    assert apart[0] == 0 and 0 < apart[1] < apart[2]
-    # KL of two normals of variance 1 is half the squared distance of their means.
-    assert apart[1] == pytest.approx(0.02, rel=0.3)
-    assert histogram_divergence(np.zeros(4), np.zeros(4)) == 0
+def test_a_network_lies_beside_its_row(tmp_path):
+    key = EvaluationKey("osm", "midF_s2", "frozen", 0.1, 3)
+    expected = tmp_path / "osm" / "midF_s2" / "frozen_0.1_3.safetensors"
+    assert network_file(tmp_path, key) == expected
 
 
-def test_variance_accumulates_as_the_eigenvalues_do():
-    features = np.random.default_rng(2).normal(size=(50, 6)) * np.arange(1, 7)
-    eigenvalues = np.sort(np.linalg.eigvalsh(np.cov(features.T)))[::-1]
-    expected = np.cumsum(eigenvalues) / eigenvalues.sum()
-    np.testing.assert_allclose(accumulated_variance(features), expected)
-    assert np.isnan(accumulated_variance(np.ones((5, 3)))).all()
+def test_weights_are_compared_with_those_the_training_began_with(finetuned, tmp_path):
+    settings, rows = finetuned
+    drawn(settings, tmp_path, "weights", "--rows", rows, "--output", tmp_path / "weights")
+    frame = pd.read_csv(tmp_path / "weights.csv")
+    # The convolutions of a ResNet-18, shortcuts included; one epoch moves them a little.
+    assert len(frame) == 20 and frame["layer"][0] == "conv1.weight"
+    assert 0 < frame["divergence"].max() < 1
+    assert (frame["task"] == "tiny").all() and (frame["encoder"] == "random_s1").all()
+    assert b"SIMULATED data" in (tmp_path / "weights.svg").read_bytes()
 
 
-def test_finetuning_shows_in_the_weights_and_freezing_does_not(tiles, tmp_path):
-    divergences = {}
-    for mode in ("finetuned", "frozen"):
-        plan = small_plan(tiles, mode=mode)
-        evaluate(plan, tmp_path / "network.safetensors")
-        torch.manual_seed(plan.key.seed)
-        before = build_network(plan)[0].encoder.state_dict()
-        after, _ = read_network_weights(tmp_path / "network.safetensors")
-        frame = weight_divergence(before, after)
-        # The convolutions of a ResNet-18, shortcuts included.
-        assert len(frame) == 20 and frame["layer"][0] == "conv1.weight"
-        divergences[mode] = frame["divergence"]
-    assert (divergences["frozen"] == 0).all() and divergences["finetuned"].max() > 0
+def test_maps_show_every_kept_network(finetuned, tmp_path):
+    settings, rows = finetuned
+    arguments = ("--rows", rows, "--task", "tiny", "--output", tmp_path / "maps")
+    drawn(settings, tmp_path, "maps", *arguments)
+    frame = pd.read_csv(tmp_path / "maps.csv")
+    assert frame["tile"].tolist() == [0, 1, 3, 4], "the third tile is empty"
+    assert (frame["network"] == "random_s1\nfinetuned").all()
 
 
-def test_statistics_of_two_runs_differ_more_than_those_of_one(runs):
-    folders = {name: plan.output for name, plan in runs.items()}
-    frame = statistics_divergence(folders)
-    assert set(frame["epoch"]) == {0, 1} and set(frame["modality"]) == {"s1", "s2"}
-    assert (frame["divergence"] >= 0).all() and frame["divergence"].max() > 0
-    alone = statistics_divergence({"a": folders["one"], "b": folders["one"]})
-    assert (alone["divergence"] == 0).all() and len(alone) == len(frame)
-    assert statistics_figure(frame).axes
-    with pytest.raises(PipelineError, match="no two of the runs one"):
-        statistics_divergence({"one": folders["one"]})
+def test_the_variance_is_that_of_every_encoder(tile_store, tmp_path):
+    arguments = ("--task", "tiny", "--output", tmp_path / "variance")
+    drawn(settings_for(tile_store), tmp_path, "variance", *arguments)
+    frame = pd.read_csv(tmp_path / "variance.csv")
+    assert set(frame["encoder"]) == {"random_s2", "random_s1"} and set(frame["stage"]) == {
+        *range(1, 6)
+    }
+    images = frame[(frame["level"] == "image") & (frame["stage"] == 5)]
+    assert images.groupby("encoder")["components"].max().tolist() == [3, 3]
+    assert images.groupby("encoder")["variance"].max().tolist() == pytest.approx([1, 1])
 
 
-def test_selection_panels_say_whom_a_run_trusts(runs, store):
-    plan = runs["one"]
-    frame, figure = selection_panels(plan.output, plan.run, store, plan.seed, 3)
-    assert frame["sample"].nunique() == 3 and set(frame["kind"]) == {"segmentation", "consistency"}
-    assert frame["mean_weight"].between(0, 1).all() and (frame["pixels"] > 0).all()
-    assert len(figure.axes) == 3 * (3 + 2 + 4)
-    whole = frame[(frame["kind"] == "segmentation") & (frame["modality"] == "s1")]
-    assert whole.groupby("sample")["pixels"].sum().eq(48 * 48).all()
-    single = plan.run.model_copy(update={"model": "single_s1"})
-    with pytest.raises(PipelineError, match="one modality"):
-        selection_panels(plan.output, single, store, 0, 3)
-
-
-def test_maps_lie_side_by_side(tiles, tmp_path):
-    networks = {}
-    for encoder in ("random_s1", "random_s2"):
-        networks[encoder] = tmp_path / f"{encoder}.safetensors"
-        evaluate(small_plan(tiles, encoder, epochs=1), networks[encoder])
-    task = small_plan(tiles).task
-    frame, figure = map_figure(tiles, task, (0, 1, 99), networks)
-    assert frame["tile"].tolist() == [0, 1, 0, 1]
-    assert len(figure.axes) == 2 * 4
-    shares = frame.filter(like="share.").sum(axis=1)
-    np.testing.assert_allclose(shares, 1)
-    label_panel = figure.axes[1].images[0].get_array()
-    label = tile("test", 0)["label"]
-    assert (label_panel[label == 255] == 0).all()
-    legend = {row.id: row.rgb for row in load_legend("dynamic_world")}
-    for number in set(label.flatten()) - {255}:
-        assert tuple(label_panel[label == number][0]) == legend[number]
-
-
-def test_every_figure_is_data_and_two_pictures(tmp_path):
-    stages = [(torch.randn(9, 4), torch.randn(40, 4)), (torch.randn(9, 8), torch.randn(40, 8))]
-    frame = pd.DataFrame(variance_rows("random", stages))
-    assert len(frame) == 4 + 4 + 8 + 8
-    for which in ("first", "again"):
-        files = write_figure(tmp_path / which, frame, variance_figure(frame))
-        assert [file.suffix for file in files] == [".csv", ".png", ".svg"]
-        pd.testing.assert_frame_equal(pd.read_csv(files[0]), frame)
-        assert Image.open(files[1]).size[0] > 300 and b"<svg" in files[2].read_bytes()
-    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
-    assert b"SIMULATED" not in files[2].read_bytes()
-    files = write_figure(tmp_path / "marked", frame.assign(simulated=True), variance_figure(frame))
-    assert b"SIMULATED data" in files[2].read_bytes()
+def test_figures_without_their_networks_name_the_remedy(tile_store, tmp_path):
+    frozen = settings_for(tile_store, modes=("frozen",))
+    with pytest.raises(PipelineError, match="add finetuned to evaluate.modes"):
+        weights(frozen, tmp_path)
+    with pytest.raises(PipelineError, match="no trained network .*evaluate.kept_seeds"):
+        weights(settings_for(tile_store), tmp_path)
