@@ -15,14 +15,13 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import PipelineError
 from pipeline.importers.members import (
-    DAMAGE,
     DamagedMember,
     Limits,
     Member,
     Refusal,
-    describe_damage,
     mode_reason,
     printable,
+    reading,
     size_reason,
     unsafe_name,
 )
@@ -46,7 +45,8 @@ def iterate_members(
         limits: Of one member.
 
     Raises:
-        PipelineError: There is nothing at the path, or no archive of a known kind.
+        PipelineError: There is nothing at the path, no archive of a known kind, or it cannot be
+            read for another reason than its own bytes.
     """
     limits = limits or Limits()
     if path.is_dir():
@@ -72,7 +72,7 @@ def is_zip(path: Path) -> bool:
 def _folder_members(
     root: Path, refuse: Callable[[Refusal], None], limits: Limits
 ) -> Iterator[Member]:
-    for folder, subfolders, names in os.walk(root):
+    for folder, subfolders, names in os.walk(root, onerror=_refuse_to_go_on):
         subfolders.sort()
         here = Path(folder)
         for name in [name for name in subfolders if (here / name).is_symlink()]:
@@ -81,7 +81,8 @@ def _folder_members(
         for name in sorted(names):
             path = here / name
             relative = path.relative_to(root).as_posix()
-            status = path.lstat()
+            with reading(path):
+                status = path.lstat()
             if stat.S_ISREG(status.st_mode) and (is_zip(path) or is_tar(path)):
                 yield from _nested_members(path, relative, refuse, limits)
                 continue
@@ -92,12 +93,16 @@ def _folder_members(
             yield Member(root.name, PurePosixPath(relative), status.st_size, _file_reader(path))
 
 
+def _refuse_to_go_on(error: OSError) -> None:
+    """A folder that cannot be listed would look like an empty one."""
+    with reading(Path(error.filename)):
+        raise error
+
+
 def _file_reader(path: Path) -> Callable[[], bytes]:
     def read() -> bytes:
-        try:
+        with reading(path):
             return path.read_bytes()
-        except OSError as error:
-            raise DamagedMember(f"cannot be read ({error.strerror})") from None
 
     return read
 
@@ -114,9 +119,10 @@ def _nested_members(
 
 def _zip_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) -> Iterator[Member]:
     try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        refuse(Refusal(path.name, path.name, f"damaged archive ({error})"))
+        with reading(path):
+            archive = zipfile.ZipFile(path)
+    except DamagedMember as error:
+        refuse(Refusal(path.name, path.name, str(error)))
         return
     with archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
@@ -129,7 +135,7 @@ def _zip_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) 
                 refuse(Refusal(path.name, printable(entry.filename), reason))
                 continue
             name = PurePosixPath(entry.filename)
-            yield Member(path.name, name, entry.file_size, _zip_reader(archive, entry))
+            yield Member(path.name, name, entry.file_size, _zip_reader(path, archive, entry))
 
 
 def zip_entry_reason(entry: zipfile.ZipInfo, limits: Limits) -> str:
@@ -146,13 +152,12 @@ def zip_entry_reason(entry: zipfile.ZipInfo, limits: Limits) -> str:
     return size_reason(entry.file_size, entry.compress_size, limits)
 
 
-def _zip_reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
+def _zip_reader(
+    path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo
+) -> Callable[[], bytes]:
     def read() -> bytes:
-        try:
-            with archive.open(entry) as file:
-                content = file.read(entry.file_size + 1)
-        except (*DAMAGE, OSError, ValueError, NotImplementedError) as error:
-            raise DamagedMember(describe_damage(error)) from None
+        with reading(path), archive.open(entry) as file:
+            content = file.read(entry.file_size + 1)
         if len(content) != entry.file_size:
             raise DamagedMember(f"{len(content)} bytes instead of {entry.file_size}")
         return content

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
+from pipeline.importers.tar_members import parts_of
 
 
 def import_parser(name: str, description: str | None, shard_size: int) -> argparse.ArgumentParser:
@@ -34,8 +35,8 @@ def import_parser(name: str, description: str | None, shard_size: int) -> argpar
     return parser
 
 
-def require_sources(sources: Sequence[Path], store: Path) -> None:
-    """Make sure that there is something to import, and that it is not where the store goes.
+def checked_sources(sources: Sequence[Path], store: Path) -> list[Path]:
+    """The sources, each once: an archive in parts counts once, however many parts were named.
 
     Raises:
         PipelineError: No source was given, one does not exist, or the store lies in one.
@@ -49,6 +50,18 @@ def require_sources(sources: Sequence[Path], store: Path) -> None:
             raise PipelineError(f"{source} does not exist; give a folder or archive")
         if store.resolve().is_relative_to(source.resolve()):
             raise PipelineError(f"{store} lies in its own source {source}; choose another place")
+    firsts = (source if source.is_dir() else parts_of(source)[0] for source in sources)
+    return list(dict.fromkeys(firsts))
+
+
+def require_shard_size(shard_size: int) -> None:
+    """Make sure that a shard holds anything.
+
+    Raises:
+        PipelineError: It does not.
+    """
+    if shard_size < 1:
+        raise PipelineError(f"--shard-size {shard_size}: give 1 or more")
 
 
 def show_summary(text: str, path: Path | None) -> None:

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from pipeline.errors import run_step
 from pipeline.importers.benchmark_classes import benchmark_classes, flag_attributes
-from pipeline.importers.command import import_parser, show_summary
 from pipeline.importers.members import DamagedMember
 from pipeline.importers.tile_import import (
     GroupForm,
     TileRelease,
     decode_backscatter,
     decode_reflectance,
-    import_tiles,
+    imported_reflectance,
     only_file,
     place_facts,
+    run_tile_import,
 )
 from pipeline.importers.units import Decoded, Files, Key
 from pipeline.legend import UNLABELLED
@@ -35,7 +35,6 @@ from pipeline.store.tile_layout import (
     TILES_PER_SHARD,
     TileArray,
     backscatter_array,
-    reflectance_array,
 )
 
 PATCH_PIXELS = 256
@@ -54,14 +53,14 @@ def dfc2020_release(harmonise: bool) -> TileRelease:
         attributes={"long_name": "land cover, eight classes", "_FillValue": UNLABELLED}
         | flag_attributes("dfc2020"),
     )
-    form = GroupForm(PATCH_PIXELS, (reflectance_array(), backscatter_array(), label))
+    form = GroupForm(PATCH_PIXELS, (imported_reflectance(harmonise), backscatter_array(), label))
     return TileRelease(
         name="dfc2020",
         title="DFC2020",
+        harmonise=harmonise,
         forms={"train": form, "test": form},
         locate=locate_patch,
         decode=lambda key, files: decode_patch(key, files, harmonise),
-        choices={"harmonise": harmonise},
     )
 
 
@@ -110,11 +109,7 @@ def translate_labels(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import from the command line."""
-    parser = import_parser("dfc2020", __doc__, TILES_PER_SHARD)
-    options = parser.parse_args(arguments)
-    release = dfc2020_release(options.s2_values == "harmonised")
-    text = import_tiles(options.source, options.store, release, options.shard_size)
-    show_summary(text, options.summary)
+    run_tile_import("dfc2020", __doc__, TILES_PER_SHARD, dfc2020_release, arguments)
 
 
 if __name__ == "__main__":

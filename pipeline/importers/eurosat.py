@@ -15,22 +15,21 @@ from pathlib import PurePosixPath
 
 from pipeline.errors import run_step
 from pipeline.importers.benchmark_classes import benchmark_classes, flag_attributes
-from pipeline.importers.command import import_parser, show_summary
 from pipeline.importers.members import DamagedMember
 from pipeline.importers.tile_import import (
     IMPORTED_RECORDS,
     GroupForm,
     TileRelease,
     decode_reflectance,
-    import_tiles,
+    imported_reflectance,
     only_file,
     place_facts,
+    run_tile_import,
 )
 from pipeline.importers.units import Decoded, Files, Key
 from pipeline.legend import UNLABELLED
 from pipeline.sensors import cube_bands
 from pipeline.store.layout import RecordArray
-from pipeline.store.tile_layout import reflectance_array
 
 PATCH_PIXELS = 64
 SHARD_SIZE = 512
@@ -48,14 +47,15 @@ _SCENE_CLASS = RecordArray(
 
 def eurosat_release(harmonise: bool) -> TileRelease:
     """What the published dataset looks like."""
-    form = GroupForm(PATCH_PIXELS, (reflectance_array(),), (*IMPORTED_RECORDS, _SCENE_CLASS))
+    arrays = (imported_reflectance(harmonise),)
+    form = GroupForm(PATCH_PIXELS, arrays, (*IMPORTED_RECORDS, _SCENE_CLASS))
     return TileRelease(
         name="eurosat",
         title="EuroSAT",
+        harmonise=harmonise,
         forms={"train": form, "test": form},
         locate=locate_patch,
         decode=lambda key, files: decode_patch(key, files, harmonise),
-        choices={"harmonise": harmonise},
         attributes={"split_rule": f"test: SHA-256 of the file name below {_TEST_SHARE}; ours"},
     )
 
@@ -99,11 +99,7 @@ def _class_ids() -> dict[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Import from the command line."""
-    parser = import_parser("eurosat", __doc__, SHARD_SIZE)
-    options = parser.parse_args(arguments)
-    release = eurosat_release(options.s2_values == "harmonised")
-    text = import_tiles(options.source, options.store, release, options.shard_size)
-    show_summary(text, options.summary)
+    run_tile_import("eurosat", __doc__, SHARD_SIZE, eurosat_release, arguments)
 
 
 if __name__ == "__main__":

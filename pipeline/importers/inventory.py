@@ -6,8 +6,9 @@ written in any order and a run that was cut short goes on in the same places.
 
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.importers.members import Refusal
-from pipeline.importers.units import Key
+from pipeline.importers.tar_members import parts_of
+from pipeline.importers.telling import Telling
+from pipeline.importers.units import Key, Locate, located_files
 
 
 @dataclass
@@ -63,6 +66,15 @@ class Inventory:
             last = key
 
 
+def take_stock(sources: Sequence[Path], locate: Locate) -> Inventory:
+    """Go through sources by the names of their files."""
+    inventory = Inventory()
+    with Telling("taking stock", "files") as told:
+        keys = located_files(sources, locate, inventory.refusals.append)
+        inventory.add(told.each(keys))
+    return inventory
+
+
 def fingerprint(paths: Iterable[Path]) -> str:
     """A hash that changes when a file of the source is added, removed or replaced.
 
@@ -71,12 +83,18 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
+        for file in _files_below(path) if path.is_dir() else parts_of(path):
             status = file.lstat()
             name = file.relative_to(path.parent).as_posix()
             digest.update(json.dumps([name, status.st_size, status.st_mtime_ns]).encode())
     return digest.hexdigest()[:16]
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Every file below a folder in a fixed order, one folder at a time in memory."""
+    for folder, subfolders, names in os.walk(root):
+        subfolders.sort()
+        yield from (Path(folder, name) for name in sorted(names))
 
 
 def load_inventory(path: Path, mark: str, take_stock: Callable[[], Inventory]) -> Inventory:

@@ -1,18 +1,25 @@
 """One file of an archive that nobody vouches for: what it is, and why it must not be read."""
 
+import errno
 import re
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from gzip import BadGzipFile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import PipelineError
 
 MEBIBYTE = 1 << 20
 
-DAMAGE = (EOFError, zlib.error, BadGzipFile, tarfile.TarError, zipfile.BadZipFile)
+_DAMAGE = (
+    *(EOFError, zlib.error, BadGzipFile, tarfile.TarError, zipfile.BadZipFile),
+    *(ValueError, NotImplementedError),
+)
 """What the standard library raises on bytes that are cut short or altered."""
 
 _LONGEST_NAME = 1024
@@ -76,6 +83,33 @@ class DamagedMember(Exception):
     """A member is cut short or altered; the text says how."""
 
 
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Tell bytes that are damaged from a disk that does not give them.
+
+    The first stay as they are and are refused by name; the second may be there tomorrow, so that
+    they must never become a rejection.
+
+    Args:
+        source: The file that is read.
+
+    Raises:
+        DamagedMember: Its bytes are damaged.
+        PipelineError: They could not be read.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        raise DamagedMember(_described(error)) from None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # damage that sends the reader to before the start
+            raise DamagedMember(_described(error)) from None
+        raise PipelineError(
+            f"{source} cannot be read ({error.strerror or error}); mend that and run the same "
+            "command again"
+        ) from None
+
+
 def printable(name: str) -> str:
     """A foreign name as it may be shown: control characters escaped, cut to a sane length."""
     text = name.encode("utf-8", "backslashreplace").decode()
@@ -114,6 +148,5 @@ def size_reason(size: int, packed: int | None, limits: Limits) -> str:
     return f"{packed} bytes unpack to {size}: a bomb"
 
 
-def describe_damage(error: Exception) -> str:
-    """An error of the standard library, as a reason."""
+def _described(error: Exception) -> str:
     return f"damaged ({printable(str(error)) or type(error).__name__})"

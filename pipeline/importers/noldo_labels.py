@@ -1,7 +1,7 @@
 """The noisy labels of NoLDO-S12, ``<id>/<scene>/label.tif``, for locations of SSL4EO-S12."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.importers.archives import iterate_members, reported_before
-from pipeline.importers.command import require_sources
-from pipeline.importers.inventory import Inventory, fingerprint, load_inventory, read_inventory
+from pipeline.importers.command import checked_sources
+from pipeline.importers.inventory import fingerprint, load_inventory, read_inventory, take_stock
 from pipeline.importers.label_part import StoredScenes, add_labels
 from pipeline.importers.members import DamagedMember
 from pipeline.importers.rasters import decode_geotiff
 from pipeline.importers.scenes import is_sentinel2
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder
-from pipeline.importers.units import Decoded, Files, Key, Unit, units_of
+from pipeline.importers.units import Decoded, Files, Key, units_in
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.settings.dataset import SEASONS
 
@@ -32,10 +31,10 @@ def import_noisy_labels(sources: Sequence[Path], store: Path) -> str:
     Raises:
         PipelineError: The store was not imported here, or the source holds no masks for it.
     """
-    require_sources(sources, store)
-    target, ids, _ = read_plan(store)
+    sources = checked_sources(sources, store)
+    target, ids = read_plan(store)
     kept = work_folder(store) / "labels.json"
-    inventory = load_inventory(kept, fingerprint(sources), lambda: _take_stock(sources))
+    inventory = load_inventory(kept, fingerprint(sources), lambda: take_stock(sources, locate_mask))
     offered = inventory.parts.get("", {}).get("label", [])
     found = set(offered) & set(ids)
     if not found:
@@ -47,7 +46,8 @@ def import_noisy_labels(sources: Sequence[Path], store: Path) -> str:
     if others:
         inventory.ignored["mask of a location that is not in the store"] += others
     decode = partial(decode_masks, scenes=StoredScenes(store), pixels=target.patch_pixels)
-    add_labels(store, [name for name in offered if name in found], _units(sources, decode))
+    wanted_ids = [name for name in offered if name in found]
+    add_labels(store, "NoLDO-S12", wanted_ids, partial(units_in, sources, locate_mask, decode))
     images = read_inventory(work_folder(store) / "inventory.json")
     images.refusals += inventory.refusals
     images.ignored += inventory.ignored
@@ -127,22 +127,3 @@ def translate_mask(values: NDArray[np.generic], pixels: int) -> NDArray[np.uint8
 def _nearest(length: int, wanted: int) -> NDArray[np.intp]:
     """For each of the wanted pixels, the one of the source below its centre."""
     return ((np.arange(wanted) + 0.5) * length / wanted).astype(np.intp)
-
-
-def _take_stock(sources: Sequence[Path]) -> Inventory:
-    inventory = Inventory()
-    for source in sources:
-        members = iterate_members(source, inventory.refusals.append)
-        inventory.add(locate_mask(member.name) for member in members)
-    return inventory
-
-
-def _units(
-    sources: Sequence[Path], decode: Callable[[Key, Files], Decoded]
-) -> Callable[[Callable[[Key], bool]], Iterator[Unit]]:
-    def units(wanted: Callable[[Key], bool]) -> Iterator[Unit]:
-        for source in sources:
-            members = iterate_members(source, reported_before)
-            yield from units_of(members, locate_mask, decode, wanted)
-
-    return units

@@ -24,6 +24,7 @@ from pipeline.importers.tile_import import (
     TileRelease,
     decode_backscatter,
     decode_reflectance,
+    imported_reflectance,
     moved,
     only_file,
     place_facts,
@@ -36,7 +37,7 @@ from pipeline.sensors import cube_bands
 from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.store.layout import RecordArray
 from pipeline.store.shard_reader import open_chunks
-from pipeline.store.tile_layout import backscatter_array, label_array, reflectance_array
+from pipeline.store.tile_layout import backscatter_array, label_array
 
 Numbering = Literal["released", "paper"]
 
@@ -69,7 +70,7 @@ _AGREEMENT_RECORDS: tuple[RecordArray, ...] = (
 def noldo_tiles(subset: str, harmonise: bool, numbering: Numbering) -> TileRelease:
     """What the released tiles of ``dw`` or ``osm`` look like."""
     dynamic_world = label_array("label", "dynamic_world", "Dynamic World expert label")
-    images = (reflectance_array(), backscatter_array())
+    images = (imported_reflectance(harmonise), backscatter_array())
     if subset == "dw":
         forms = {
             "train": GroupForm(TRAIN_PIXELS, (*images, dynamic_world)),
@@ -85,10 +86,11 @@ def noldo_tiles(subset: str, harmonise: bool, numbering: Numbering) -> TileRelea
     return TileRelease(
         name=f"noldo_{subset}",
         title=f"NoLDO-S12, SSL4EO-S12@{subset.upper()}",
+        harmonise=harmonise,
         forms=forms,
         locate=lambda name: locate_tile(name, subset),
         decode=lambda key, files: _decode(key, files, sizes[key.group], harmonise, numbering),
-        choices={"subset": subset, "harmonise": harmonise, "osm_numbering": numbering},
+        choices={"subset": subset, "osm_numbering": numbering},
         inspect=partial(inspect_numbering, numbering=numbering) if subset == "osm" else None,
     )
 

@@ -82,7 +82,8 @@ def summary_text(
     lines += remarks
     refused = [row for row in rows if row.outcome is Outcome.REFUSED]
     for row in refused[:_SHOWN]:
-        lines.append(f"refused {row.kind} {row.name}: {row.detail or row.reason}")
+        why = printable(row.detail or row.reason)
+        lines.append(f"refused {row.kind} {printable(row.name)}: {why}")
     if len(refused) > _SHOWN:
         lines.append(f"... and {len(refused) - _SHOWN} more, all in the report")
     return "\n".join(lines) + "\n"

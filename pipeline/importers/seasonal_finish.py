@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipeline.grid import crs_transformer
 from pipeline.importers.offset import OFFSET, UNKNOWN
+from pipeline.importers.rasters import centre_lonlat
 from pipeline.importers.report import Outcome, Row
 from pipeline.importers.scenes import mgrs_tile
 from pipeline.importers.seasonal_store import SeasonalStore, empty_columns, write_columns
@@ -25,7 +25,7 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 
 def finish_seasonal(
-    store: SeasonalStore, work: Path, ids: Sequence[str], harmonised: bool
+    store: SeasonalStore, work: Path, ids: Sequence[str]
 ) -> tuple[list[Row], list[str]]:
     """Write the arrays without pixels from what the commits say, and report.
 
@@ -34,8 +34,7 @@ def finish_seasonal(
     Args:
         store: All its shards are written.
         work: Folder of the import.
-        ids: Of the samples, in the order of the store.
-        harmonised: Whether radiometric offsets were removed.
+        ids: Of the samples, in the order of the store, as the names of the files have them.
 
     Returns:
         One row a sample, and remarks for the summary.
@@ -51,15 +50,15 @@ def finish_seasonal(
         first = shard * store.shard_size
         for sample in range(first, min(first + store.shard_size, len(ids))):
             facts = {part: known[part][sample] for part in parts if sample in known[part]}
-            reason = _reason(facts, parts, harmonised)
-            _fill(columns, sample, facts)
+            reason = _reason(facts, parts, store.harmonised)
             columns["id"][sample] = ids[sample]
+            _fill(columns, sample, facts)
             columns["reason"][sample] = reason
             columns[VALID.name][sample] = not reason
             offsets.update(_offsets(facts))
-            rows.append(_row(ids[sample], facts, reason))
+            rows.append(_row(str(columns["id"][sample]), facts, reason))
     write_columns(store.path, columns)
-    return rows, [_remark(offsets, harmonised)]
+    return rows, [_remark(offsets, store.harmonised)]
 
 
 def _reason(facts: Facts, parts: Sequence[str], harmonised: bool) -> str:
@@ -72,6 +71,8 @@ def _reason(facts: Facts, parts: Sequence[str], harmonised: bool) -> str:
         seasons = sum(bool(scene) for scene in facts[part]["scenes"])
         if seasons < SEASONS:
             return f"{_NAMES[part]} in {seasons} of {SEASONS} seasons"
+    if len({known["id"] for known in facts.values() if "id" in known}) > 1:
+        return "its parts are of different samples"
     if harmonised and UNKNOWN in facts["s2"]["offsets"]:
         return "radiometric offset unknown"
     return ""
@@ -88,19 +89,11 @@ def _fill(columns: dict[str, NDArray[Any]], sample: int, facts: Facts) -> None:
             columns[f"{name}_time"][sample] = [time or NO_TIME for time in known["times"]]
     if "s2" in present:
         seen = present["s2"]
+        columns["id"][sample] = seen.get("id", columns["id"][sample])
         columns["s2_offset"][sample] = seen["offsets"]
         columns["mgrs_tile"][sample] = [mgrs_tile(scene) for scene in seen["scenes"]]
-        columns["lon"][sample], columns["lat"][sample] = _lonlat(seen)
+        columns["lon"][sample], columns["lat"][sample] = centre_lonlat(seen)
         columns["split"][sample] = seen.get("split", "train")
-
-
-def _lonlat(seen: Mapping[str, Any]) -> tuple[float, float]:
-    """Longitude and latitude of the centre, as the source's own grid has it."""
-    x, y = seen["centre"]
-    if seen["epsg"] == 4326:
-        return x, y
-    lon, lat = crs_transformer(seen["epsg"], 4326).transform(x, y) if seen["epsg"] else (x, y)
-    return lon, lat
 
 
 def _row(name: str, facts: Facts, reason: str) -> Row:

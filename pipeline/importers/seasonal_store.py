@@ -18,6 +18,7 @@ from zarr.storage import MemoryStore
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.importers.offset import UNKNOWN
+from pipeline.importers.reflectance import AS_PUBLISHED
 from pipeline.importers.shard_board import StoredArray
 from pipeline.sensors import bands_of, cube_bands
 from pipeline.settings.dataset import SEASONS
@@ -87,6 +88,7 @@ class SeasonalStore:
         count: Length of ``sample``.
         patch_pixels: Rows and columns at 10 m.
         shard_size: Samples in one shard.
+        harmonised: Whether radiometric offsets were removed.
     """
 
     path: Path
@@ -94,17 +96,20 @@ class SeasonalStore:
     count: int
     patch_pixels: int
     shard_size: int
+    harmonised: bool = True
 
     @property
     def arrays(self) -> tuple[PixelArray, ...]:
         """The arrays of pixels; that of a cube is named as its bands are in no other."""
-        if self.form == "native":
-            return PIXEL_ARRAYS
-        fine, *_, backscatter, label = PIXEL_ARRAYS
-        comment = "resampled to 10 m by the source; reflectance x 10000; 0 is no data"
-        attributes = fine.attributes | {"long_name": "Sentinel-2 L1C", "comment": comment}
-        cube = replace(fine, name="s2", band_dimension="band_s2", attributes=attributes)
-        return cube, backscatter, label
+        *optical, backscatter, label = PIXEL_ARRAYS
+        if self.form == "cube":
+            own = {"long_name": "Sentinel-2 L1C, resampled to 10 m by the source"}
+            cube = replace(optical[0], name="s2", band_dimension="band_s2")
+            optical = [replace(cube, attributes=cube.attributes | own)]
+        if not self.harmonised:
+            own = {"comment": AS_PUBLISHED}
+            optical = [replace(one, attributes=one.attributes | own) for one in optical]
+        return *optical, backscatter, label
 
     def part_arrays(self, part: str) -> tuple[StoredArray, ...]:
         """What a part of the import is stored as: ``s2``, ``s1`` or ``label``."""

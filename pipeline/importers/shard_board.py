@@ -9,18 +9,19 @@ from these two and ends in the same bytes.
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import atomic_file, remove_partial_files, write_atomically
 from pipeline.importers.members import DamagedMember
-from pipeline.importers.units import Decoded, Key, Unit
+from pipeline.importers.telling import Telling
+from pipeline.importers.units import Decoded, Key, Unit, Wanted
 from pipeline.store.shard_file import ShardFile
 
 REFUSED = "refused"
@@ -69,6 +70,7 @@ class PartPlan:
         folder: Of the group, in the store.
         samples: Index in the store by id, of the samples that the source has this part of.
         arrays: What a unit of the part is stored as.
+        count: Samples in the group, with or without this part.
         shard_size: Samples in one shard.
     """
 
@@ -77,12 +79,16 @@ class PartPlan:
     folder: Path
     samples: Mapping[str, int]
     arrays: tuple[StoredArray, ...]
+    count: int
     shard_size: int
 
     @property
-    def shards(self) -> list[int]:
-        """The shards that have any sample of this part."""
-        return sorted({index // self.shard_size for index in self.samples.values()})
+    def shards(self) -> range:
+        """All shards of the group: one in which nothing has this part is an empty file.
+
+        Readers take a shard without a file for a lost one.
+        """
+        return range(-(-self.count // self.shard_size))
 
 
 class ShardBoard:
@@ -99,16 +105,32 @@ class ShardBoard:
         """Whether every shard of every part is written."""
         return all(part.complete for part in self._parts.values())
 
+    def fill(self, units: Callable[[Wanted], Iterable[Unit]]) -> None:
+        """Take what a source has of all that is still wanted, and write every shard.
+
+        Args:
+            units: Goes through the source, given what is wanted.
+        """
+        if not self.complete:
+            missing = sum(part.missing for part in self._parts.values())
+            with Telling("importing", "parts of samples", missing) as told:
+                for unit in units(self.wants):
+                    if self.take(unit):
+                        told.count()
+        self.close()
+
     def wants(self, key: Key) -> bool:
         """Whether a unit is still to be decoded."""
         part = self._parts.get((key.group, key.part))
         return part is not None and key not in self._seen and part.wants(key.sample_id)
 
-    def take(self, unit: Unit) -> None:
-        """Decode and stage a unit, unless that was done before; a second one is left out."""
-        if self.wants(unit.key):
+    def take(self, unit: Unit) -> bool:
+        """Decode and stage a unit, unless that was done before: whether it was taken."""
+        wanted = self.wants(unit.key)
+        if wanted:
             self._parts[unit.key.group, unit.key.part].take(unit)
         self._seen.add(unit.key)
+        return wanted
 
     def close(self) -> None:
         """The source is at its end: write the shards for which nothing more will come."""
@@ -116,6 +138,20 @@ class ShardBoard:
             part.close()
         shutil.rmtree(self._work / "staging", ignore_errors=True)
         remove_partial_files(self._work)
+
+
+def write_empty_shards(plan: PartPlan) -> None:
+    """Give the arrays of a part that nothing is known of yet the files that readers expect."""
+    for shard in plan.shards:
+        for array in plan.arrays:
+            path = plan.folder / array.key(shard)
+            if not path.is_file():
+                with atomic_file(path) as file:
+                    _shard_file(file, plan, array).finish()
+
+
+def _shard_file(file: BinaryIO, plan: PartPlan, array: StoredArray) -> ShardFile:
+    return ShardFile(file, (plan.shard_size, *array.chunk_counts), array.compressor)
 
 
 def read_facts(work: Path, group: str, part: str, shard: int) -> dict[int, dict[str, Any]]:
@@ -142,7 +178,13 @@ class _Part:
 
     @property
     def complete(self) -> bool:
-        return len(self._written) == len(self._expected)
+        return len(self._written) == len(self._plan.shards)
+
+    @property
+    def missing(self) -> int:
+        """Samples that are neither written nor staged."""
+        unwritten = self._expected.keys() - self._written
+        return sum(self._expected[shard] - self._waiting[shard] for shard in unwritten)
 
     def wants(self, sample_id: str) -> bool:
         index = self._plan.samples.get(sample_id)
@@ -193,10 +235,10 @@ class _Part:
         samples: dict[int, Any] = {}
         with ExitStack() as open_files:
             writers = {
-                array.name: ShardFile(
+                array.name: _shard_file(
                     open_files.enter_context(atomic_file(self._plan.folder / array.key(shard))),
-                    (self._plan.shard_size, *array.chunk_counts),
-                    array.compressor,
+                    self._plan,
+                    array,
                 )
                 for array in self._plan.arrays
             }

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.importers.backscatter import to_hundredths
+from pipeline.importers.backscatter import require_decibels, to_hundredths
 from pipeline.importers.members import DamagedMember
 from pipeline.importers.offset import OFFSET, UNKNOWN, detect_offset, remove_offset
 from pipeline.importers.rasters import Raster, decode_geotiff
+from pipeline.importers.reflectance import digital_numbers
 from pipeline.importers.scenes import (
     in_order_of_time,
     is_sentinel1,
@@ -40,22 +41,17 @@ _S2_BANDS = {band.name for name in _S2_ARRAYS for band in bands_of(name)}
 _S1_BANDS = {band.name for band in bands_of("s1")}
 _COARSE = {"s2_10m": "", "s2_20m": "_20m", "s2_60m": "_60m"}
 
-_LARGEST_NUMBER = np.iinfo(np.uint16).max
+_LARGEST_BAND_BYTES = PATCH_PIXELS**2 * np.dtype(np.float64).itemsize
 
 Seasons = dict[str, dict[str, Raster]]
 """Rasters by scene and band."""
 
 
-def locate_band(name: PurePosixPath, source: str = "") -> Key | str:
-    """What a file of the release is of.
-
-    Args:
-        name: Its path in the folder or archive.
-        source: Name of that folder, for a path inside one location.
-    """
-    if name.suffix != ".tif" or len(name.parts) < 2:
+def locate_band(name: PurePosixPath) -> Key | str:
+    """What a file of the release is of, from its path."""
+    if name.suffix != ".tif" or len(name.parts) < 3:
         return "not a band"
-    *above, scene, file = (source, *name.parts)
+    *above, scene, file = name.parts
     if any(folder.lower() in _LEVEL_2A for folder in above):
         return "Level-2A, which the store does not hold"
     ids = [match[1] for folder in above if (match := _LOCATION.fullmatch(folder))]
@@ -85,7 +81,7 @@ def decode_location(key: Key, files: Files, harmonise: bool) -> Decoded:
     seasons: Seasons = {}
     for name, content in files.items():
         try:
-            raster = decode_geotiff(content)
+            raster = decode_geotiff(content, _LARGEST_BAND_BYTES)
         except DamagedMember as error:
             raise DamagedMember(f"{name.parent.name}/{name.name}: {error}") from None
         seasons.setdefault(name.parent.name, {})[name.stem] = raster
@@ -143,12 +139,14 @@ def _stack(array: str, scene: str, rasters: dict[str, Raster]) -> NDArray[Any]:
     for band, layer in zip(bands_of(array), layers, strict=True):
         if layer.shape != (1, *shape[1:]):
             raise DamagedMember(f"{scene}/{band.name}: {layer.shape} pixels, expected {shape[1:]}")
-        if array != "s1" and (
-            layer.dtype.kind == "f" or layer.min() < 0 or layer.max() > _LARGEST_NUMBER
-        ):
-            raise DamagedMember(f"{scene}/{band.name}: {layer.dtype}, no digital numbers")
     stack = np.concatenate(layers)
-    return stack if array == "s1" else stack.astype(np.uint16)
+    try:
+        if array != "s1":
+            return digital_numbers(stack)
+        require_decibels(stack)
+    except DamagedMember as error:
+        raise DamagedMember(f"{scene}: {error}") from None
+    return stack
 
 
 def _scene_facts(seasons: Seasons) -> dict[str, Any]:

@@ -12,7 +12,7 @@ zone, 10 m, around the recorded centre.
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from pipeline.importers.inventory import read_inventory
 from pipeline.importers.label_part import StoredScenes, add_labels
 from pipeline.importers.scenes import mgrs_tile
 from pipeline.importers.ssl4eo import finish_import, read_plan, work_folder
-from pipeline.importers.units import Decoded, Key, Unit
+from pipeline.importers.units import Decoded, Key, Unit, Wanted
 from pipeline.legend import UNLABELLED
 from pipeline.settings.dataset import SEASONS
 from pipeline.settings.tree import load_settings
@@ -52,11 +52,11 @@ def label_from_earth_engine(store: Path, client: Client) -> str:
         PipelineError: The store was not imported here, or some labels could not be fetched; what
             was fetched is kept for the next run.
     """
-    target, _, _ = read_plan(store)
+    target, _ = read_plan(store)
     scenes = StoredScenes(store)
     locations = scenes.locations()
 
-    def units(wanted: Callable[[Key], bool]) -> Iterator[Unit]:
+    def units(wanted: Wanted) -> Iterator[Unit]:
         places = [sample for sample in locations if wanted(Key("", sample, "label"))]
         known = ((sample, scenes.of(sample) or {}) for sample in places)
         fetch = partial(_fetch_location, client, target.patch_pixels)
@@ -77,7 +77,7 @@ def label_from_earth_engine(store: Path, client: Client) -> str:
                 "run the same command again"
             )
 
-    add_labels(store, locations, units)
+    add_labels(store, "Dynamic World V1, from Earth Engine", locations, units)
     return finish_import(store, read_inventory(work_folder(store) / "inventory.json"))
 
 

@@ -10,28 +10,24 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from pipeline.importers.members import (
-    DAMAGE,
     MEBIBYTE,
     DamagedMember,
     Limits,
     Member,
     Refusal,
-    describe_damage,
     printable,
+    reading,
     size_reason,
     unsafe_name,
 )
 
-_PART = re.compile(r"\.part[a-z]{2}|\.part\d+|\.\d{3}")
+_PART = re.compile(r"(?:\.part[a-z]{2}|\.part\d+|\.\d{3})\Z")
 _SKIP_BYTES = MEBIBYTE
 
 
 def is_tar(path: Path) -> bool:
     """Whether a file is named as a tar archive, or as the first part of one."""
-    name = path.name.lower()
-    match = _PART.search(name)
-    if match and match.end() == len(name):
-        name = name[: match.start()]
+    name = _PART.sub("", path.name.lower())
     return name.endswith((".tar", ".tar.gz", ".tgz"))
 
 
@@ -45,8 +41,9 @@ def tar_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) -
         stream = _ForwardStream(cast("BinaryIO", plain), limits)
         consumed = packed.tell if compressed else None
         try:
-            archive = tarfile.TarFile(fileobj=cast("BinaryIO", stream), tarinfo=_StrictHeader)
-            while (entry := archive.next()) is not None:
+            with reading(path):
+                archive = tarfile.TarFile(fileobj=cast("BinaryIO", stream), tarinfo=_StrictHeader)
+            while (entry := _next_entry(archive, path)) is not None:
                 # tarfile would keep every header it has seen
                 archive.members.clear()  # type: ignore[attr-defined]
                 last = printable(entry.name)
@@ -55,10 +52,15 @@ def tar_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) -
                 if reason := _tar_entry_reason(entry, limits):
                     refuse(Refusal(path.name, last, reason))
                     continue
-                read = _tar_reader(archive, entry, limits, consumed)
+                read = _tar_reader(archive, entry, limits, consumed, path)
                 yield Member(path.name, PurePosixPath(entry.name), entry.size, read)
-        except (*DAMAGE, _OutOfReach, OSError) as error:
-            refuse(Refusal(path.name, last, f"the archive ends here: {describe_damage(error)}"))
+        except (DamagedMember, _OutOfReach) as error:
+            refuse(Refusal(path.name, last, f"the archive ends here: {error}"))
+
+
+def _next_entry(archive: tarfile.TarFile, path: Path) -> tarfile.TarInfo | None:
+    with reading(path):
+        return archive.next()
 
 
 def _tar_entry_reason(entry: tarfile.TarInfo, limits: Limits) -> str:
@@ -78,19 +80,18 @@ def _tar_reader(
     entry: tarfile.TarInfo,
     limits: Limits,
     consumed: Callable[[], int] | None,
+    path: Path,
 ) -> Callable[[], bytes]:
     def read() -> bytes:
         file = cast("BinaryIO", archive.extractfile(entry))
         start = consumed() if consumed else 0
         content = bytearray()
-        try:
+        with reading(path):
             while piece := file.read(MEBIBYTE):
                 content += piece
                 packed = consumed() - start if consumed else None
                 if reason := size_reason(len(content), packed, limits):
                     raise DamagedMember(reason)
-        except (*DAMAGE, OSError) as error:
-            raise DamagedMember(describe_damage(error)) from None
         if len(content) != entry.size:
             raise DamagedMember(f"{len(content)} bytes instead of {entry.size}")
         return bytes(content)
@@ -168,15 +169,13 @@ def _packed_bytes(path: Path, stack: ExitStack) -> BinaryIO:
 
 def parts_of(path: Path) -> list[Path]:
     """All files of an archive, in order; the file itself unless it is a part."""
-    match = _PART.search(path.name)
-    if not match or match.end() != len(path.name):
+    stem, found = _PART.subn("", path.name)
+    if not found:
         return [path]
-    stem = path.name[: match.start()]
-    return sorted(
-        part
-        for part in path.parent.iterdir()
-        if part.name.startswith(stem) and _PART.fullmatch(part.name[len(stem) :])
-    )
+    beside = path.parent.iterdir()
+    parts = [part for part in beside if part.name != stem and _PART.sub("", part.name) == stem]
+    # shorter first: 10 comes after 9
+    return sorted(parts, key=lambda part: (len(part.name), part.name))
 
 
 class _Joined(io.RawIOBase):

@@ -5,8 +5,9 @@ from hostile archives to the finished store, is here.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,36 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
-from pipeline.grid import crs_transformer
-from pipeline.importers.archives import iterate_members, reported_before
-from pipeline.importers.backscatter import to_hundredths
-from pipeline.importers.command import require_sources
-from pipeline.importers.inventory import Inventory, fingerprint, load_inventory
+from pipeline.importers.backscatter import require_decibels, to_hundredths
+from pipeline.importers.command import (
+    checked_sources,
+    import_parser,
+    require_shard_size,
+    show_summary,
+)
+from pipeline.importers.inventory import Inventory, fingerprint, load_inventory, take_stock
 from pipeline.importers.members import DamagedMember
-from pipeline.importers.offset import OFFSET, UNKNOWN, detect_offset, remove_offset, split_cube
+from pipeline.importers.offset import UNKNOWN
 from pipeline.importers.rasters import Place, Raster, decode_geotiff
-from pipeline.importers.report import Outcome, Row, member_rows, summary_text, write_report
-from pipeline.importers.shard_board import REFUSED, PartPlan, ShardBoard, StoredArray, read_facts
-from pipeline.importers.units import Decode, Files, Key, Locate, Unit, units_of
+from pipeline.importers.reflectance import (
+    AS_PUBLISHED,
+    digital_numbers,
+    s2_values,
+    without_offset,
+)
+from pipeline.importers.report import Row, member_rows, summary_text, write_report
+from pipeline.importers.shard_board import PartPlan, ShardBoard, StoredArray
+from pipeline.importers.tile_finish import group_records
+from pipeline.importers.units import Decode, Files, Locate, units_in
 from pipeline.store.description import common_attributes
 from pipeline.store.layout import RecordArray
-from pipeline.store.tile_layout import TILE_LAYOUT, TILE_RECORDS, TileArray, TileGroup
+from pipeline.store.tile_layout import (
+    TILE_LAYOUT,
+    TILE_RECORDS,
+    TileArray,
+    TileGroup,
+    reflectance_array,
+)
 from pipeline.store.tiles import create_tile_store, finish_tiles
 
 _GRID = {"units": "of EPSG:epsg"}
@@ -45,8 +62,6 @@ IMPORTED_RECORDS: tuple[RecordArray, ...] = (
     ),
 )
 """One value per imported tile; steps are those that the source recorded."""
-
-_FILLS = {record.name: record.fill for record in IMPORTED_RECORDS}
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,7 @@ class TileRelease:
     Attributes:
         name: Its rows in ``attribution.csv``.
         title: For people.
+        harmonise: Whether the radiometric offset of Sentinel-2 is removed where it is found.
         forms: Its groups; those that the source lacks are left out.
         locate: What a file is of, from its name.
         decode: The arrays and facts of a file.
@@ -84,6 +100,7 @@ class TileRelease:
 
     name: str
     title: str
+    harmonise: bool
     forms: Mapping[str, GroupForm]
     locate: Locate
     decode: Decode
@@ -110,11 +127,12 @@ def import_tiles(
         PipelineError: Nothing to import, another store in the way, a source that has changed,
             labels that cannot be right.
     """
-    require_sources(sources, store)
-    work = _work_folder(store)
+    require_shard_size(shard_size)
+    sources = checked_sources(sources, store)
+    work = store.with_name(f"{store.name}.import")
     mark = fingerprint(sources)
     inventory = load_inventory(
-        work / "inventory.json", mark, lambda: _take_stock(sources, release.locate)
+        work / "inventory.json", mark, lambda: take_stock(sources, release.locate)
     )
     forms = {name: form for name, form in release.forms.items() if name in inventory.parts}
     if not forms:
@@ -126,26 +144,50 @@ def import_tiles(
         for name, form in forms.items()
     }
     create_tile_store(store, groups, _attributes(release, mark, shard_size))
-    board = ShardBoard(
-        work,
-        [
-            _plan(store, name, group, array, ids[name], inventory)
-            for name, group in groups.items()
-            for array in group.arrays
-        ],
-    )
-    if not board.complete:
-        for unit in _tile_units(sources, release, board.wants):
-            board.take(unit)
-    board.close()
+    plans = [
+        _plan(store, name, group, array, ids[name], inventory)
+        for name, group in groups.items()
+        for array in group.arrays
+    ]
+    ShardBoard(work, plans).fill(partial(units_in, sources, release.locate, release.decode))
     rows: list[Row] = []
     for name, group in groups.items():
-        rows += _finish_group(store, name, group, ids[name], release)
+        rows += _finish_group(store, work, name, group, ids[name], release)
     rows += member_rows(inventory.refusals)
     write_report(work / "report.csv", rows)
     text = summary_text(f"{store.name}: {release.title}", rows, inventory.ignored, ())
     write_atomically(work / "summary.txt", text.encode())
     return text
+
+
+def run_tile_import(
+    name: str,
+    description: str | None,
+    shard_size: int,
+    release: Callable[[bool], TileRelease],
+    arguments: Sequence[str] | None,
+) -> None:
+    """The command line of an importer of one release.
+
+    Args:
+        name: Of the module.
+        description: Its docstring.
+        shard_size: Default number of tiles in a shard.
+        release: What is imported, given whether to remove radiometric offsets.
+        arguments: Of the command line; None for those of the process.
+    """
+    options = import_parser(name, description, shard_size).parse_args(arguments)
+    chosen = release(options.s2_values == "harmonised")
+    text = import_tiles(options.source, options.store, chosen, options.shard_size)
+    show_summary(text, options.summary)
+
+
+def imported_reflectance(harmonise: bool) -> TileArray:
+    """The array ``s2`` of an import; it says whether offsets may be in it."""
+    array = reflectance_array()
+    if harmonise:
+        return array
+    return replace(array, attributes=array.attributes | {"comment": AS_PUBLISHED})
 
 
 def decode_reflectance(
@@ -162,16 +204,9 @@ def decode_reflectance(
     Raises:
         DamagedMember: It has other bands, or no digital numbers.
     """
-    values = raster.values
-    if len(values) != len(order):
-        raise DamagedMember(f"{len(values)} bands, expected {len(order)}")
-    if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-        raise DamagedMember(f"values {values.min()} to {values.max()}, no digital numbers")
-    if values.dtype.kind == "f" and np.any(values % 1):
-        raise DamagedMember("fractions, no digital numbers")
-    cube = values[list(order)].astype(np.uint16)
-    offset = detect_offset(split_cube(cube), scene)
-    return (remove_offset(cube) if harmonise and offset == OFFSET else cube), offset
+    if len(raster.values) != len(order):
+        raise DamagedMember(f"{len(raster.values)} bands, expected {len(order)}")
+    return without_offset(digital_numbers(raster.values)[list(order)], scene, harmonise)
 
 
 def decode_backscatter(raster: Raster) -> NDArray[np.int16]:
@@ -182,6 +217,7 @@ def decode_backscatter(raster: Raster) -> NDArray[np.int16]:
     """
     if len(raster.values) != 2 or raster.values.dtype.kind != "f":
         raise DamagedMember(f"{raster.values.shape} {raster.values.dtype}, expected VV, VH in dB")
+    require_decibels(raster.values)
     return to_hundredths(raster.values)
 
 
@@ -217,28 +253,6 @@ def moved(place: Place, margin: int) -> Place:
     )
 
 
-def _work_folder(store: Path) -> Path:
-    return store.with_name(f"{store.name}.import")
-
-
-def _take_stock(sources: Sequence[Path], locate: Locate) -> Inventory:
-    inventory = Inventory()
-    inventory.add(
-        locate(member.name)
-        for source in sources
-        for member in iterate_members(source, inventory.refusals.append)
-    )
-    return inventory
-
-
-def _tile_units(
-    sources: Sequence[Path], release: TileRelease, wanted: Callable[[Key], bool]
-) -> Iterator[Unit]:
-    for source in sources:
-        members = iterate_members(source, reported_before)
-        yield from units_of(members, release.locate, release.decode, wanted)
-
-
 def _plan(
     store: Path,
     name: str,
@@ -253,15 +267,18 @@ def _plan(
         array.name, array.tile_shape(group.size), array.dtype, array.nodata, array.compressor
     )
     samples = {sample: index[sample] for sample in present}
-    return PartPlan(name, array.name, store / name, samples, (stored,), group.shard_size)
+    size = group.shard_size
+    return PartPlan(name, array.name, store / name, samples, (stored,), group.count, size)
 
 
 def _attributes(release: TileRelease, mark: str, shard_size: int) -> dict[str, Any]:
-    choices = json.dumps(dict(release.choices) | {"shard_size": shard_size}, sort_keys=True)
+    own = {"harmonise": release.harmonise, "shard_size": shard_size}
+    choices = json.dumps(dict(release.choices) | own, sort_keys=True)
     return {
         **common_attributes(release.name, TILE_LAYOUT),
         "title": f"{release.title}, imported",
         "source": release.title,
+        "s2_values": s2_values(release.harmonise),
         "simulated": False,
         "dataset_hash": f"{mark} {choices}",
         **release.attributes,
@@ -270,75 +287,16 @@ def _attributes(release: TileRelease, mark: str, shard_size: int) -> dict[str, A
 
 def _finish_group(
     store: Path,
+    work: Path,
     name: str,
     group: TileGroup,
     ids: Sequence[str],
     release: TileRelease,
 ) -> list[Row]:
-    work = _work_folder(store)
     optional = release.forms[name].optional
-    parts = [array.name for array in group.arrays if array.name not in optional]
-    records: dict[str, list[Any]] = {
-        record.name: [record.fill] * len(ids) for record in group.records
-    }
-    rows = []
-    for shard in group.shards:
-        known = {array.name: read_facts(work, name, array.name, shard) for array in group.arrays}
-        for sample in group.samples_of(shard):
-            facts = {part: found[sample] for part, found in known.items() if sample in found}
-            reason = _reason(facts, parts)
-            _fill(records, sample, facts)
-            records["id"][sample] = ids[sample]
-            records["split"][sample] = records["split"][sample] or name
-            records["reason"][sample] = reason
-            rows.append(_row(name, ids[sample], facts, reason))
+    records, rows = group_records(work, name, group, ids, optional, release.harmonise)
     valid = [not reason for reason in records["reason"]]
     if release.inspect is not None:
         records |= {k: list(v) for k, v in release.inspect(store / name, len(ids)).items()}
     finish_tiles(store, name, records, valid)
     return rows
-
-
-def _reason(facts: Mapping[str, Mapping[str, Any]], parts: Sequence[str]) -> str:
-    for part in parts:
-        if part not in facts:
-            return f"no {part}"
-        if REFUSED in facts[part]:
-            return f"{part} refused"
-    return "radiometric offset unknown" if facts["s2"].get("s2_offset") == UNKNOWN else ""
-
-
-def _fill(
-    records: dict[str, list[Any]], sample: int, facts: Mapping[str, Mapping[str, Any]]
-) -> None:
-    for part in sorted(facts, key=lambda part: part != "s2"):
-        for name in records.keys() & facts[part].keys():
-            if _is_fill(records[name][sample], name):
-                records[name][sample] = facts[part][name]
-    placed = [known for known in facts.values() if "centre" in known]
-    if placed:
-        records["lon"][sample], records["lat"][sample] = _lonlat(placed[0])
-
-
-def _is_fill(value: Any, name: str) -> bool:
-    fill = _FILLS.get(name, value)
-    return bool(value == fill or (value != value and fill != fill))
-
-
-def _lonlat(placed: Mapping[str, Any]) -> tuple[float, float]:
-    x, y = placed["centre"]
-    if placed["epsg"] in (0, 4326):
-        return (x, y) if placed["epsg"] else (float("nan"), float("nan"))
-    lon, lat = crs_transformer(placed["epsg"], 4326).transform(x, y)
-    return lon, lat
-
-
-def _row(group: str, name: str, facts: Mapping[str, Mapping[str, Any]], reason: str) -> Row:
-    texts = [known[REFUSED] for known in facts.values() if REFUSED in known]
-    notes = dict.fromkeys(note for known in facts.values() for note in known.get("notes", []))
-    detail = "; ".join([*texts, *notes])
-    if not reason:
-        return Row("sample", group, name, Outcome.IMPORTED, "", detail)
-    nothing = all(REFUSED in known for known in facts.values())
-    outcome = Outcome.REFUSED if nothing else Outcome.INCOMPLETE
-    return Row("sample", group, name, outcome, reason, detail)

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.importers.archives import zip_entry_reason
-from pipeline.importers.members import DamagedMember, Limits
+from pipeline.importers.members import DamagedMember, Limits, reading
 
 _DEFLATED = ("zlib", "gzip")
 _KINDS = "biufSUM"
@@ -36,17 +36,17 @@ _LARGEST_ARRAY_VALUES = 1 << 33
 class ZippedGroup:
     """The arrays of one ``.zarr.zip`` file; close it, or use it in a ``with`` block."""
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
-        """Open a file.
+    def __init__(self, file: Path | BinaryIO, limits: Limits | None = None) -> None:
+        """Open a file on disk or in memory.
 
         Raises:
             DamagedMember: It is no zip archive.
+            PipelineError: It cannot be read.
         """
         self._limits = limits or Limits()
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DamagedMember(f"no zip archive ({error})") from None
+        self._path = file if isinstance(file, Path) else Path("a file in memory")
+        with reading(self._path):
+            self._archive = zipfile.ZipFile(file)
         self._entries = {entry.filename: entry for entry in self._archive.infolist()}
 
     def __enter__(self) -> Self:
@@ -54,6 +54,9 @@ class ZippedGroup:
 
     def __exit__(self, *_: object) -> None:
         self._archive.close()
+
+    def __contains__(self, array: str) -> bool:
+        return f"{array}/.zarray" in self._entries
 
     def refusals(self) -> dict[str, str]:
         """Entries that are never read, with the reason."""
@@ -77,7 +80,7 @@ class ZippedGroup:
             raise DamagedMember(f"metadata of {len(content)} bytes")
         try:
             return ZippedArray(self, name, json.loads(content))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise DamagedMember(f"array {name} is not Zarr v2 ({error})") from None
 
     def read(self, key: str) -> bytes | None:
@@ -92,9 +95,10 @@ class ZippedGroup:
         if reason := zip_entry_reason(entry, self._limits):
             raise DamagedMember(f"{key}: {reason}")
         try:
-            return self._archive.read(entry)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise DamagedMember(f"{key} is damaged ({error})") from None
+            with reading(self._path):
+                return self._archive.read(entry)
+        except DamagedMember as error:
+            raise DamagedMember(f"{key} is {error}") from None
 
     @property
     def largest_chunk(self) -> int:
@@ -114,7 +118,8 @@ class ZippedArray:
         self.dtype = np.dtype(metadata["dtype"])
         self._chunks = tuple(int(length) for length in metadata["chunks"])
         self._separator = metadata.get("dimension_separator", ".")
-        self._fill = metadata["fill_value"]
+        fill = 0 if metadata["fill_value"] is None else metadata["fill_value"]
+        self._fill = np.full((), "" if self._text else np.array(fill).astype(self.dtype))
         self._group = group
         self._name = name
         self._codec = _codec(metadata["compressor"])
@@ -126,8 +131,10 @@ class ZippedArray:
         Only the chunks that it touches are read.
 
         Raises:
-            DamagedMember: A chunk is damaged or refused.
+            DamagedMember: A chunk is damaged or refused, or there is no such position.
         """
+        if any(not 0 <= at < length for at, length in zip(index, self.shape)):  # noqa: B905
+            raise DamagedMember(f"{self._name} of shape {self.shape} has no {index}")
         rest = self.shape[len(index) :]
         if prod(rest) * self.dtype.itemsize > self._group.largest_chunk:
             raise DamagedMember(f"{self._name} of shape {self.shape} is too large")
@@ -137,7 +144,7 @@ class ZippedArray:
         lengths = self._chunks[len(index) :]
         grid = [range(-(-size // length)) for size, length in zip(rest, lengths, strict=True)]
         for trailing in product(*grid):
-            chunk = self._chunk([*leading, *trailing])[inside]
+            chunk = np.asarray(self._chunk([*leading, *trailing])[inside])
             where = tuple(
                 slice(number * length, min((number + 1) * length, size))
                 for number, length, size in zip(trailing, lengths, rest, strict=True)
@@ -151,8 +158,7 @@ class ZippedArray:
         if self._text:
             return self._texts(key, content)
         if content is None:
-            fill = np.zeros((), self.dtype) if self._fill is None else np.array(self._fill)
-            return np.full(self._chunks, fill.astype(self.dtype))
+            return np.full(self._chunks, self._fill)
         expected = prod(self._chunks) * self.dtype.itemsize
         decoded = self._decode(key, content, expected)
         if len(decoded) != expected:

@@ -12,7 +12,7 @@ from pipeline.earthengine.pixels import request_grid
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
-from pipeline.importers.ssl4eo import import_ssl4eo
+from pipeline.importers.ssl4eo import import_ssl4eo, work_folder
 from pipeline.importers.ssl4eo_labels import label_from_earth_engine, main
 from pipeline.settings.tree import validate_settings
 from pipeline.simulator.archive import ProceduralArchive
@@ -94,7 +94,8 @@ def test_a_run_that_fails_keeps_what_it_has_and_the_next_one_completes_it(
     server.faults = FaultPlan((FaultRule("error_500", share=1.0, requests=frozenset({"pixels"})),))
     with pytest.raises(PipelineError, match="run the same command again"):
         main(command)
-    assert not list(store.rglob("label/c/**/0"))
+    assert not (work_folder(store) / "commits" / "_" / "label").exists()
+    assert (open_store(store).label.values == 255).all()
     server.faults = FaultPlan()
     main(command)
     before = tree_digest(store)

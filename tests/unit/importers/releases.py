@@ -27,10 +27,19 @@ BAND_PIXELS = {
 }
 
 
-def geotiff(values: np.ndarray, epsg: int = 4326, corner=(11.0, 48.0), step=1e-4) -> bytes:
-    """A GeoTIFF of (band, y, x) values."""
+def geotiff(
+    values: np.ndarray,
+    epsg: int = 4326,
+    corner: tuple[float, float] = (11.0, 48.0),
+    step: float = 1e-4,
+    down: float = -0.87,
+) -> bytes:
+    """A GeoTIFF of (band, y, x) values; without a CRS for ``epsg`` 0.
+
+    Rows run ``down`` times ``step``.
+    """
     bands, height, width = values.shape
-    transform = Affine(step, 0, corner[0], 0, -step * 0.87, corner[1])
+    transform = Affine(step, 0, corner[0], 0, step * down, corner[1])
     with MemoryFile() as memory:
         with memory.open(
             driver="GTiff",
@@ -38,7 +47,7 @@ def geotiff(values: np.ndarray, epsg: int = 4326, corner=(11.0, 48.0), step=1e-4
             height=height,
             width=width,
             dtype=values.dtype,
-            crs=rasterio.CRS.from_epsg(epsg),
+            crs=rasterio.CRS.from_epsg(epsg) if epsg else None,
             transform=transform,
             compress="deflate",
         ) as file:

@@ -1,5 +1,6 @@
 """Hostile and honest archives."""
 
+import errno
 import gzip
 import io
 import os
@@ -13,7 +14,15 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.importers.archives import iterate_members
-from pipeline.importers.members import DamagedMember, Limits, printable, unsafe_name
+from pipeline.importers.members import (
+    DamagedMember,
+    Limits,
+    Member,
+    printable,
+    reading,
+    unsafe_name,
+)
+from pipeline.importers.units import Decoded, Key, units_of
 
 SMALL = Limits(member_bytes=1 << 20, ratio_free_bytes=1 << 16)
 
@@ -168,7 +177,7 @@ def test_a_zip_without_directory_is_refused_as_a_whole(tmp_path):
     path.write_bytes(b"PK\x03\x04 nothing")
     read, _, refused = contents(path)
     assert not read
-    assert "damaged archive" in refused["no.zip"]
+    assert refused["no.zip"] == "damaged (File is not a zip file)"
 
 
 def test_links_and_pipes_in_a_folder_are_refused(tmp_path):
@@ -200,6 +209,49 @@ def test_archives_in_a_folder_and_parts_of_one_are_gone_through(tmp_path):
     assert sorted(read) == ["plain.txt", *names]
     assert not damaged
     assert not refused
+
+
+@pytest.mark.parametrize("suffix", ["part{}", "part{:02}", "{:03}"])
+def test_parts_are_joined_in_the_order_of_their_numbers(tmp_path, suffix):
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        for number in range(4):
+            add(archive, f"{number}.tif", os.urandom(3000))
+    content = whole.getvalue()
+    for number in range(12):
+        part = content[number * 1100 : (number + 1) * 1100]
+        (tmp_path / f"s1.tar.gz.{suffix.format(number + 1)}").write_bytes(part)
+    read, _, refused = contents(tmp_path / f"s1.tar.gz.{suffix.format(1)}")
+    assert list(read) == ["0.tif", "1.tif", "2.tif", "3.tif"]
+    assert not refused
+
+
+def test_a_disk_that_fails_is_no_damage_of_the_archive(tmp_path):
+    told = pytest.raises(PipelineError, match=r"x.zip cannot be read \(Input/output error\)")
+    with told, reading(tmp_path / "x.zip"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    with pytest.raises(DamagedMember, match="damaged"), reading(tmp_path / "x.zip"):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    members = iterate_members(folder, lambda refusal: None)
+    folder.rmdir()
+    with pytest.raises(PipelineError, match="folder cannot be read"):
+        list(members)
+
+
+def test_the_files_of_one_unit_are_bounded_together():
+    key, read = Key("", "7", "s2"), []
+
+    def member(number: int) -> Member:
+        return Member("x.zip", Path(f"{number}.tif"), 60 << 20, lambda: read.append(number) or b"")
+
+    units = units_of(
+        map(member, range(9)), lambda name: key, lambda *_: Decoded({}), lambda _: True
+    )
+    with pytest.raises(DamagedMember, match="more than 268435456 bytes"):
+        next(units).decode()
+    assert len(read) == 4
 
 
 @pytest.mark.parametrize(

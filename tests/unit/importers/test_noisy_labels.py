@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.importers.label_part import add_labels
 from pipeline.importers.members import DamagedMember
 from pipeline.importers.noldo import import_noldo
 from pipeline.importers.noldo_labels import translate_mask
@@ -71,6 +72,22 @@ def test_masks_again_change_nothing(store, tmp_path):
     before = tree_digest(store)
     import_noldo("nol", [archive], store)
     assert tree_digest(store) == before
+
+
+def test_labels_of_two_origins_never_mix(store, tmp_path):
+    import_noldo("nol", [write_masks(tmp_path / "nol.zip")], store)
+    labelled = tree_digest(store)
+    assert open_store(store).attrs["label_source"] == "NoLDO-S12"
+    with pytest.raises(PipelineError, match="labels of NoLDO-S12 already, not of another"):
+        add_labels(store, "another", ["0000007"], lambda wanted: [])
+    assert tree_digest(store) == labelled
+
+
+def test_a_location_in_two_archives_of_masks_counts_once_and_is_told(store, tmp_path):
+    archives = [write_masks(tmp_path / name) for name in ("a.zip", "b.zip")]
+    summary = import_noldo("nol", archives, store)
+    assert "met again; the first counts" in summary
+    assert open_store(store).valid.values.all()
 
 
 def test_a_mask_a_few_pixels_off_is_stretched_without_new_classes():

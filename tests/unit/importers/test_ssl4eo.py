@@ -17,13 +17,14 @@ import pytest
 import rasterio
 
 from pipeline.errors import PipelineError
-from pipeline.importers.ssl4eo import import_ssl4eo, work_folder
+from pipeline.importers.ssl4eo import import_ssl4eo, read_plan, work_folder
 from pipeline.sensors import bands_of, cube_bands
 from pipeline.store.reader import as_cube, open_store, sample_grid
 from tests.unit.importers.releases import (
     BAND_PIXELS,
     S1_SCENES,
     S2_SCENES,
+    geotiff,
     location_files,
     reflectance,
     tree_digest,
@@ -127,6 +128,54 @@ def test_a_location_that_comes_twice_counts_once(ssl4eo_folder, tmp_path):
     import_ssl4eo([first, second], tmp_path / "store.zarr")
     assert report_of(tmp_path / "store.zarr").count("met again; the first counts") == 6
     assert open_store(tmp_path / "store.zarr").valid.values.all()
+
+
+def test_an_archive_in_parts_counts_once_however_many_are_named(ssl4eo_folder, tmp_path):
+    archive = pack(ssl4eo_folder, tmp_path / "s2_l1c.tar.gz")
+    content = archive.read_bytes()
+    archive.unlink()
+    half = len(content) // 2
+    parts = [tmp_path / f"s2_l1c.tar.gz.part{name}" for name in ("aa", "ab")]
+    for part, piece in zip(parts, (content[:half], content[half:]), strict=True):
+        part.write_bytes(piece)
+    import_ssl4eo(parts, tmp_path / "store.zarr")
+    assert open_store(tmp_path / "store.zarr").valid.values.all()
+    assert "met again" not in report_of(tmp_path / "store.zarr")
+    parts[1].write_bytes(content[half:] + b"\0")
+    with pytest.raises(PipelineError, match="source has changed"):
+        import_ssl4eo(parts, tmp_path / "store.zarr")
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        (f"s2c/0000007/{S2_SCENES[0]}", "uint8, an 8-bit edition"),
+        (f"s1/0000007/{S1_SCENES[0]}", "backscatter of type uint8, expected dB"),
+    ],
+)
+def test_the_8_bit_edition_is_refused(tmp_path, scene, reason):
+    folder = tmp_path / "ssl4eo"
+    for path, content in location_files(7).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    for band in (folder / scene).iterdir():
+        pixels = BAND_PIXELS.get(band.stem, 264)
+        band.write_bytes(geotiff(np.full((1, pixels, pixels), 80, np.uint8)))
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    assert not open_store(tmp_path / "store.zarr").valid.values.any()
+    assert reason in report_of(tmp_path / "store.zarr")
+
+
+def test_files_without_a_place_are_imported_and_lie_nowhere(tmp_path):
+    folder = tmp_path / "ssl4eo"
+    for path, content in location_files(7).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with rasterio.MemoryFile(content) as memory, memory.open() as file:
+            (folder / path).write_bytes(geotiff(file.read(), epsg=0))
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    sample = open_store(tmp_path / "store.zarr").isel(sample=0)
+    assert bool(sample.valid) and int(sample.epsg) == 0
+    assert np.isnan([float(sample[name]) for name in ("lon", "lat", "left", "x_step")]).all()
 
 
 def test_the_same_command_again_changes_nothing(ssl4eo_folder, imported):
@@ -258,9 +307,14 @@ def test_corners_half_a_pixel_apart_are_recorded_and_nothing_is_warped(real_samp
     np.testing.assert_array_equal(cube[0, 0, position].values[::2, ::2], native)
 
 
-def zarr_zip(path: Path, arrays: dict[str, np.ndarray], chunks: dict[str, tuple[int, ...]]) -> None:
+def zarr_zip(
+    path: Path | io.BytesIO,
+    arrays: dict[str, np.ndarray],
+    chunks: dict[str, tuple[int, ...]],
+) -> None:
     """A zipped Zarr v2 group, compressed by Blosc as the published files are."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     codec = numcodecs.Blosc(cname="lz4", clevel=5, shuffle=1)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(".zgroup", json.dumps({"zarr_format": 2}))
@@ -325,6 +379,91 @@ def write_cubes(tmp_path):
     return write
 
 
+def single_group(part: str, position: int, **changed: np.ndarray) -> bytes:
+    """One sample of the WebDataset edition of v1.1, without offset and in order of time."""
+    arrays = cube_arrays([0] * 4, part)
+    order = np.argsort(arrays["file_id"][position])
+    own = {name: arrays[name][position] for name in ("crs", "sample")}
+    own |= {
+        "bands": arrays["bands"][position][order],
+        "file_id": arrays["file_id"][position][order],
+        "band": arrays["band"],
+        "x": arrays["x_"][position],
+        "y": arrays["y_"][position],
+        "time": np.arange(4),
+        "center_lon": np.array([11.0, 12.0][position]),
+        "center_lat": np.array([48.0, -40.0][position]),
+    }
+    content = io.BytesIO()
+    zarr_zip(content, {name: np.asarray(values) for name, values in (own | changed).items()}, {})
+    return content.getvalue()
+
+
+def write_shards(folder: Path, keys: list[str], s2=None, s1=None) -> Path:
+    """A split of two samples as tar shards, one per modality."""
+    for part, modality, changed in (("s2", "S2L1C", s2 or {}), ("s1", "S1GRD", s1 or {})):
+        path = folder / "val" / modality / "ssl4eos12_shard_000001.tar"
+        path.parent.mkdir(parents=True)
+        with tarfile.open(path, "w") as archive:
+            for position, key in enumerate(keys):
+                content = single_group(part, position, **changed)
+                entry = tarfile.TarInfo(f"{key}.zarr.zip")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    return folder
+
+
+@pytest.mark.parametrize("keys", [["0000173", "0000042"], ["shard_1_0", "shard_1_1"]])
+def test_shards_of_v11_hold_the_same_as_its_zarr_files(write_cubes, tmp_path, keys):
+    import_ssl4eo([write_cubes(0, 0, 0, 0)], tmp_path / "zarr.zarr")
+    shards = write_shards(tmp_path / "shards", keys)
+    summary = import_ssl4eo([shards], tmp_path / "shards.zarr")
+    mine, other = open_store(tmp_path / "shards.zarr"), open_store(tmp_path / "zarr.zarr")
+    assert mine.id.values.tolist() == ["0000173", "0000042"]
+    for name in ("s2", "s1", "s2_id", "s1_time", "left", "top", "x_step", "epsg", "s2_offset"):
+        np.testing.assert_array_equal(mine[name].values, other[name].values, name)
+    assert mine.valid.values.all() and mine.split.values.tolist() == ["validation"] * 2
+    assert "imported" in summary
+    before = tree_digest(tmp_path / "shards.zarr")
+    import_ssl4eo([shards], tmp_path / "shards.zarr")
+    assert tree_digest(tmp_path / "shards.zarr") == before
+    assert read_plan(tmp_path / "shards.zarr")[1] == ["0000173", "0000042"]
+
+
+def test_pixels_that_are_only_numbered_lie_around_the_recorded_centre(tmp_path):
+    numbers = {"x": np.arange(PIXELS), "y": np.arange(PIXELS)}
+    folder = write_shards(tmp_path / "shards", ["a", "b"], s2=numbers, s1=numbers)
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert store.lon.values == pytest.approx([11.0, 12.0]) and store.x_step.values[0] == 10
+    grid = sample_grid(store, 1)
+    assert grid.epsg == 32732 and grid.centre_lonlat == pytest.approx((12.0, -40.0), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("s1", "reason"),
+    [
+        ({"sample": np.array("0000174")}, "its parts are of different samples"),
+        ({"crs": np.array(99999)}, "Sentinel-1 refused"),
+        ({"y": np.arange(PIXELS) * 10.0 + 5}, "Sentinel-1 refused"),
+        ({"file_id": np.array(S1_SCENES[:2])}, "Sentinel-1 refused"),
+    ],
+)
+def test_a_shard_that_contradicts_itself_is_refused_by_name(tmp_path, s1, reason):
+    folder = write_shards(tmp_path / "shards", ["0000173"], s1=s1)
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert store.reason.values.tolist() == [reason]
+    assert store.id.values.tolist() == ["0000173"]
+
+
+def test_one_sample_under_two_names_is_one_line(tmp_path):
+    same = {"sample": np.array("0000173")}
+    folder = write_shards(tmp_path / "shards", ["a", "b"], s2=same, s1=same)
+    with pytest.raises(PipelineError, match="2 samples of .* are called '0000173'"):
+        import_ssl4eo([folder], tmp_path / "store.zarr")
+
+
 def test_the_offset_of_v11_is_found_recorded_and_removed(write_cubes, tmp_path):
     summary = import_ssl4eo([write_cubes(1000, 1000, 1000, 1000)], tmp_path / "store.zarr")
     store = open_store(tmp_path / "store.zarr")
@@ -339,6 +478,20 @@ def test_the_offset_of_v11_is_found_recorded_and_removed(write_cubes, tmp_path):
     assert (store.epsg[1], store.left[1], store.top[1]) == (32732, 605_000, 5_300_010)
     assert store.valid.values.all()
     assert "with +1000 8 (removed)" in summary
+
+
+def test_no_data_under_the_offset_becomes_no_data_again(write_cubes, tmp_path):
+    folder = write_cubes(1000, 1000, 1000, 1000)
+    path = next((folder / "val" / "S2L1C").iterdir())
+    arrays = cube_arrays([1000] * 4, "s2")
+    arrays["bands"][0, :, :, 5, 7] = 1000
+    arrays["bands"][0, :, 1:, 6, 8] = 1000
+    zarr_zip(path, arrays, {"bands": (1, 1, 13, PIXELS, PIXELS)})
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr")
+    assert not store.s2[0, :, :, 5, 7].values.any()
+    assert (store.s2[0, :, 1:, 6, 8].values == 1).all()
+    assert store.valid.values.all()
 
 
 def test_values_as_published_keep_the_offset(write_cubes, tmp_path):
@@ -390,7 +543,7 @@ def test_a_truncated_cube_is_refused_and_the_others_are_imported(write_cubes, tm
     (good.parent / "truncated.zarr.zip").write_bytes(good.read_bytes()[:2000])
     import_ssl4eo([folder], tmp_path / "store.zarr")
     assert open_store(tmp_path / "store.zarr").valid.values.all()
-    assert "truncated.zarr.zip,refused,no zip archive" in report_of(tmp_path / "store.zarr")
+    assert "truncated.zarr.zip,refused,damaged (File is not" in report_of(tmp_path / "store.zarr")
 
 
 def test_a_grid_in_degrees_is_not_taken_for_one_of_ten_metres(imported, write_cubes, tmp_path):

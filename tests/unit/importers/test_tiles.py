@@ -223,6 +223,76 @@ def test_real_eurosat_patches_import_value_for_value_with_b8a_in_its_place(real_
     assert count == 120
 
 
+def dfc_archive(path: Path, **changed: bytes) -> Path:
+    """One patch of DFC2020, some of its files replaced."""
+    labels = np.full((1, 256, 256), 6, np.uint16)
+    pictures = {"s1": backscatter(256), "s2": cube(256), "dfc": labels}
+    files = {
+        f"{kind}/ROIs0000_test_{kind}_0_p1.tif": changed.get(kind)
+        or geotiff(values, 32632, (5e5, 5e6), 10.0)
+        for kind, values in pictures.items()
+    }
+    return write_zip(path, files)
+
+
+def import_patch(tmp_path: Path, harmonise: bool = True, **changed: bytes):
+    """The one sample of such an archive, and the report."""
+    archive = dfc_archive(tmp_path / "dfc.zip", **changed)
+    import_tiles([archive], tmp_path / "dfc.zarr", dfc2020_release(harmonise), 4)
+    report = (tmp_path / "dfc.zarr.import/report.csv").read_text()
+    return open_store(tmp_path / "dfc.zarr", "test").isel(sample=0), report
+
+
+def test_an_unknown_offset_matters_only_where_offsets_are_removed(tmp_path):
+    overcast = geotiff(cube(256, 6000), 32632, (5e5, 5e6), 10.0)
+    (tmp_path / "published").mkdir()
+    strict, _ = import_patch(tmp_path, s2=overcast)
+    loose, _ = import_patch(tmp_path / "published", harmonise=False, s2=overcast)
+    assert (bool(strict.valid), str(strict.reason.values)) == (False, "radiometric offset unknown")
+    assert bool(loose.valid) and int(loose.s2_offset) == -1
+    assert loose.s2.attrs["comment"].startswith("as published")
+    assert (strict.attrs["s2_values"], loose.attrs["s2_values"]) == (
+        "harmonised to processing baseline 02",
+        "as published",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "reason"),
+    [
+        ("s1", geotiff(backscatter(256) * -0.01, 32632, (5e5, 5e6), 10.0), "is not in dB"),
+        ("s2", geotiff(np.full((13, 256, 256), 80, "u1"), 32632, (5e5, 5e6), 10.0), "8-bit"),
+        ("s2", geotiff(cube(256), 32632, (5e5, 5e6), 10.0, down=0.87), "not north-up"),
+    ],
+)
+def test_other_units_and_upended_pictures_are_refused(tmp_path, kind, content, reason):
+    sample, report = import_patch(tmp_path, **{kind: content})
+    assert str(sample.reason.values) == f"{kind} refused"
+    assert reason in report
+
+
+def test_parts_that_lie_elsewhere_are_told(tmp_path):
+    (tmp_path / "far").mkdir()
+    near = geotiff(backscatter(256), 32632, (5e5 + 12, 5e6), 10.0)
+    sample, report = import_patch(tmp_path, s1=near)
+    assert bool(sample.valid) and "s1 is recorded 1.2 pixels from s2" in report
+    far = geotiff(backscatter(256), 32633, (5e5, 5e6), 10.0)
+    sample, report = import_patch(tmp_path / "far", s1=far)
+    assert str(sample.reason.values) == "its parts lie in different places"
+    assert "s1 is recorded in another CRS than s2" in report
+
+
+def test_a_tile_without_a_place_of_its_own_takes_that_of_its_label(tmp_path):
+    sample, _ = import_patch(tmp_path, s2=geotiff(cube(256), 0))
+    assert (int(sample.epsg), float(sample.left)) == (32632, 5e5)
+    assert float(sample.lon) == pytest.approx(9.0163, abs=1e-3)
+
+
+def test_a_shard_of_nothing_is_one_line(tmp_path):
+    with pytest.raises(PipelineError, match="--shard-size 0"):
+        import_tiles([tmp_path], tmp_path / "e.zarr", eurosat_release(True), 0)
+
+
 def test_a_picture_that_claims_a_huge_size_is_refused(tmp_path):
     content = io.BytesIO()
     with rasterio.MemoryFile() as memory:

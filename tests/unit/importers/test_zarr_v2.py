@@ -78,12 +78,29 @@ def test_an_absent_chunk_is_the_fill_value(tmp_path):
         {"chunks": [0, 4]},
         {"zarr_format": 3},
         {"order": "F"},
+        {"fill_value": "abc"},
+        {"fill_value": [1, 2]},
+        {"fill_value": {}},
     ],
 )
 def test_metadata_that_are_not_followed(tmp_path, metadata):
     path = write(tmp_path / "a.zip", {}, **metadata)
     with ZippedGroup(path) as group, pytest.raises(DamagedMember, match="is not Zarr v2"):
         group.array("a")
+
+
+def test_metadata_nested_without_end_are_not_followed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a/.zarray", "[" * 100_000)
+    with ZippedGroup(tmp_path / "a.zip") as group, pytest.raises(DamagedMember):
+        group.array("a")
+
+
+@pytest.mark.parametrize("index", [(4,), (-1,), (0, 6)])
+def test_what_lies_outside_of_an_array_is_not_made_up(tmp_path, index):
+    path = write(tmp_path / "a.zip", plain_chunks())
+    with ZippedGroup(path) as group, pytest.raises(DamagedMember, match=r"has no \("):
+        group.array("a").read(*index)
 
 
 def lying_blosc() -> bytes:
