@@ -44,7 +44,7 @@ rule select_scenes:
     resources:
         ee_selection_slots=SELECTION_COUNTS,
         most_slots=MOST_SELECTION_SLOTS,
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:
@@ -77,7 +77,7 @@ rule fetch_pixels:
     resources:
         ee_slots=PIXEL_SLOTS,
         most_slots=MOST_PIXEL_SLOTS,
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:

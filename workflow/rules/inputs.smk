@@ -16,7 +16,7 @@ rule bring_input:
     wildcard_constraints:
         digest="[0-9a-f]{16}",
     resources:
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:

@@ -20,7 +20,7 @@ rule create_store:
     benchmark:
         f"{FOLDER}/benchmarks/layout/{{places}}.tsv"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:
@@ -126,7 +126,7 @@ rule plan:
     log:
         f"{FOLDER}/logs/plan.log",
     resources:
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:
