@@ -8,10 +8,12 @@ from pipeline.settings.tree import Settings, validate_settings
 from tests.docs.printed import ROOT, blocks_of
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+EXAMPLES = ["demo.yaml", "noldo.yaml", "region_example.yaml"]
 
 
 def _settings_blocks() -> list[tuple[str, str]]:
-    return [
+    examples = [(name, (ROOT / "workflow/config" / name).read_text()) for name in EXAMPLES]
+    return examples + [
         (page.name, block.text)
         for page in [*PAGES, ROOT / "README.md"]
         for block in blocks_of(page)
