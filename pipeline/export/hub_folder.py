@@ -4,6 +4,7 @@ Files of the stores are linked, not copied, so the folder needs no room of its o
 """
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from pathlib import Path, PurePosixPath
 from rich.console import Console
 from rich.progress import track
 
+from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.export.hub_limits import HubFile, files_below, hub_file
 from pipeline.export.output_folder import sole_writer
+from pipeline.importers.members import unsafe_name
 
 CARD = "README.md"
 
@@ -23,6 +26,9 @@ _BESIDE = (_INDEX, "statistics.json", "tiles.csv")
 """Ends of the names of what lies beside a store and goes with it; its index is written last."""
 
 _METADATA = "metadata"
+
+_RECORD = PurePosixPath(".cache", "huggingface", "noldo.json")
+"""Which files were placed; in the one folder that uploads to the Hub leave out."""
 
 
 def dataset_files(results: Path, stores: Sequence[str]) -> list[HubFile]:
@@ -49,22 +55,36 @@ def dataset_files(results: Path, stores: Sequence[str]) -> list[HubFile]:
 def place_files(files: Sequence[HubFile], output: Path) -> None:
     """Make the folder: links to the files, or copies where the file system has no hard links.
 
-    Files of an earlier call that no longer belong are removed; so the same command goes on and
-    repairs. Hidden files stay, such as those of git.
+    Files that an earlier call placed and that no longer belong are removed; so the same command
+    goes on and repairs. Whatever else lies in the folder stays, such as the files of git.
 
     Raises:
         PipelineError: The folder is the source itself, or holds something else.
     """
-    wanted = {output / file.path for file in files}
     if any(file.source.resolve() == (output / file.path).resolve() for file in files):
         raise PipelineError(f"{output} is the dataset itself; choose another folder for --output")
     _refuse_other_content(output)
+    wanted = {file.path.as_posix() for file in files}
     with sole_writer(output):
+        earlier = _placed_before(output)
+        _write_record(output, earlier | wanted)
         for file in track(files, "linking files", console=Console(stderr=True)):
             _place(file.source, output / file.path)
-        for leftover in files_below(output, PurePosixPath()):
-            if leftover.source not in wanted:
-                leftover.source.unlink()
+        for leftover in sorted(earlier - wanted):
+            _remove(output, PurePosixPath(leftover))
+        _write_record(output, wanted)
+
+
+def _placed_before(output: Path) -> set[str]:
+    try:
+        names = list(json.loads((output / _RECORD).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return set()
+    return {name for name in names if isinstance(name, str) and not unsafe_name(name)}
+
+
+def _write_record(output: Path, names: set[str]) -> None:
+    write_atomically(output / _RECORD, json.dumps(sorted(names), indent=0).encode() + b"\n")
 
 
 def _refuse_other_content(output: Path) -> None:
@@ -104,6 +124,15 @@ def _store_files(results: Path, name: str) -> list[HubFile]:
 def _stores_in(results: Path) -> list[str]:
     stems = sorted(path.stem for path in results.glob("*.zarr"))
     return [stem for stem in stems if (results / f"{stem}.{_INDEX}").is_file()]
+
+
+def _remove(output: Path, name: PurePosixPath) -> None:
+    """Remove a file, and the folders that are empty without it."""
+    (output / name).unlink(missing_ok=True)
+    for folder in name.parents[:-1]:
+        if not (output / folder).is_dir() or any((output / folder).iterdir()):
+            return
+        (output / folder).rmdir()
 
 
 def _place(source: Path, target: Path) -> None:

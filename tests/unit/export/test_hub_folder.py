@@ -43,7 +43,7 @@ def test_the_folder_opens_as_the_dataset(results, tmp_path, capsys):
     output = tmp_path / "hub"
     order = [str(results), "--output", str(output), "--repository", "someone/some-name"]
     main(["hub_folder", *order, "--stores", "nol"])
-    assert {path.name for path in output.iterdir()} == {
+    assert {path.name for path in output.iterdir() if path.name[0] != "."} == {
         *("README.md", "nol.zarr", "nol.index.parquet", "metadata"),
     }
     assert not list(output.rglob("*.partial"))
@@ -74,7 +74,7 @@ def test_the_same_command_repairs_and_forgets(results, tmp_path):
     (output / "nol.zarr" / "zarr.json").unlink()
     place_files(dataset_files(results, ["nol"]), output)
     assert (output / "nol.zarr" / "zarr.json").exists()
-    assert not (output / "dw.zarr" / "zarr.json").exists()
+    assert not (output / "dw.zarr").exists()
     assert not (output / "dw.index.parquet").exists()
 
 
@@ -89,6 +89,17 @@ def test_what_others_have_in_the_folder_stays(results, tmp_path):
     with pytest.raises(PipelineError, match=r"holds something else \(thesis.tex\)"):
         place_files(files, output)
     assert (output / "thesis.tex").read_text() == "mine"
+
+
+def test_a_store_that_was_not_placed_here_stays(results, tmp_path):
+    output = tmp_path / "stores"
+    mine = output / "mine.zarr" / "zarr.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    place_files(dataset_files(results, ()), output)
+    place_files(dataset_files(results, ["nol"]), output)
+    assert mine.read_text() == "mine"
+    assert not (output / "dw.zarr" / "zarr.json").exists()
 
 
 def test_what_is_missing_or_in_the_way_is_told(results, tmp_path):
