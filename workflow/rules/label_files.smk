@@ -56,7 +56,7 @@ def label_files(wildcards):
 def decisions(wildcards):
     """The file of vetoes and the corrected labels that it names."""
     vetoes = SETTINGS.osm_landuse.vetoes
-    if vetoes is None or not vetoes.is_file():
+    if vetoes is None or not vetoes.exists():
         return [str(vetoes)] if vetoes else []
     from pipeline.osm_landuse.vetoes import veto_files  # late: it imports rasterio
 
