@@ -75,3 +75,12 @@ def test_a_store_of_another_configuration_is_not_touched(finished, copy):
     assert "Traceback" not in run.stdout + run.stderr
     stored = ("nol.zarr/**/*", "shards/*")
     assert copy.digests(*stored) == finished.digests(*stored) != {}
+
+
+def test_where_passes_over_stores_run_makes_nothing_out_of_date(finished, tmp_path):
+    copy = finished.copied_to(tmp_path / "copy", dask={"workers": "processes"})
+    assert "Nothing to be done" in copy.run("--dry-run", "build_nol").stdout
+    again = ("--forcerun", "nol_statistics", "--", "build_nol")
+    planned = copy.run("--dry-run", "--printshellcmds", *again)
+    (command,) = [line for line in planned.stdout.splitlines() if "pipeline.statistics" in line]
+    assert " --workers processes " in command

@@ -211,8 +211,6 @@ rule tile_statistics:
         f"{FOLDER}/{{labelled}}.statistics.json",
     params:
         store=f"{FOLDER}/{{labelled}}.zarr",
-        workers=SETTINGS.dask.workers,
-        scheduler=f"--scheduler {SETTINGS.dask.scheduler}" if SETTINGS.dask.scheduler else "",
     wildcard_constraints:
         labelled="|".join(TILE_STORES),
     message:
@@ -228,7 +226,7 @@ rule tile_statistics:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.tile_statistics --store {params.store} --output {output}"
-        " --threads {threads} --workers {params.workers} {params.scheduler} 2>&1 | tee {log}"
+        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
 
 
 rule build_dw:

@@ -21,7 +21,7 @@ rule publish_shard:
     benchmark:
         f"{FOLDER}/benchmarks/published/nol/{{shard}}.tsv"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:

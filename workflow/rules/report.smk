@@ -10,8 +10,6 @@ rule label_sums:
         f"{FOLDER}/report/label_sums.json",
     params:
         stores=[STORE, DW_STORE, OSM_STORE],
-        workers=SETTINGS.dask.workers,
-        scheduler=f"--scheduler {SETTINGS.dask.scheduler}" if SETTINGS.dask.scheduler else "",
     message:
         "Counting the labels of all stores"
     log:
@@ -25,7 +23,7 @@ rule label_sums:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.report.label_sums {params.stores} --output {output}"
-        " --threads {threads} --workers {params.workers} {params.scheduler} 2>&1 | tee {log}"
+        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
 
 
 rule report:

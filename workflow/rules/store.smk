@@ -1,5 +1,11 @@
 # The store around the shards: metadata before them, index and statistics after them.
 
+# What passes over whole stores run on. No byte depends on it, so it is no parameter of their rules,
+# whose change would run them again.
+WORKERS = f"--workers {SETTINGS.dask.workers}"
+if SETTINGS.dask.scheduler:
+    WORKERS += f" --scheduler {SETTINGS.dask.scheduler}"
+
 
 localrules:
     create_store,
@@ -78,7 +84,7 @@ rule nol_statistics:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.statistics --store {params.store} --output {output}"
-        " --threads {threads} 2>&1 | tee {log}"
+        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
 
 
 rule build_nol:

@@ -25,7 +25,7 @@ rule store_checksums:
     benchmark:
         f"{FOLDER}/benchmarks/verify/{{verified}}.checksums.tsv"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
     conda:
         "../../envs/build.yaml"
     shell:
@@ -40,8 +40,6 @@ rule verify_store:
         f"{FOLDER}/verify/{{verified}}.json",
     params:
         store=f"{FOLDER}/{{verified}}.zarr",
-        workers=SETTINGS.dask.workers,
-        scheduler=f"--scheduler {SETTINGS.dask.scheduler}" if SETTINGS.dask.scheduler else "",
     wildcard_constraints:
         verified="|".join(VERIFIED),
     message:
@@ -57,7 +55,7 @@ rule verify_store:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.verify {params.store} --output {output} --report-only"
-        " --threads {threads} --workers {params.workers} {params.scheduler} 2>&1 | tee {log}"
+        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
 
 
 rule verify:
