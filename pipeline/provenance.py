@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
-import zarr
 
 from pipeline.earthengine.pixels import request_grid
 from pipeline.earthengine.queries import DW_COLLECTION, S1_COLLECTION, S2_COLLECTION
@@ -180,18 +180,26 @@ def _find(facts: StoreFacts, sample: str, group: str | None) -> tuple[GroupFacts
 def _written_by(facts: StoreFacts, node: GroupFacts, number: int) -> str | None:
     """Version of the software that wrote the sample's shard; None if no index lies beside."""
     index = facts.path.with_name(f"{facts.kind}.index.parquet")
-    if not index.is_file() or "code_version" not in pq.read_schema(index).names:
+    if not index.is_file():
         return None
     wanted = [("group", "==", node.name), ("sample", "==", number)]
-    rows = pq.read_table(index, columns=["code_version"], filters=wanted)["code_version"]
+    try:
+        if "code_version" not in pq.read_schema(index).names:
+            return None
+        rows = pq.read_table(index, columns=["code_version"], filters=wanted)["code_version"]
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise PipelineError(
+            f"{index} cannot be read ({reason}); delete it and run "
+            "`python -m pipeline.store.sample_index`"
+        ) from None
     return str(rows[0]) if len(rows) else None
 
 
 def _record(facts: StoreFacts, node: GroupFacts, name: str, number: int) -> Any:
     """The value of one sample as plain JSON: times as text, NaN as None."""
-    array: Any = zarr.open_array(facts.path / node.name / name, mode="r")
-    units = str(array.attrs.get("units", ""))
-    values = np.asarray(array[number])
+    units = str(node.arrays[name].attributes.get("units", ""))
+    values = read_records(facts.path / node.name, name, number)
     if values.dtype == np.float32:
         # the shortest decimal, as the archive gave it
         values = np.vectorize(lambda value: float(str(value)), otypes=[float])(values)

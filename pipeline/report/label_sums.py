@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
@@ -22,7 +21,7 @@ from pipeline.dask_cluster import dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import load_legend
 from pipeline.store.create import read_attributes
-from pipeline.store.groups import group_names
+from pipeline.store.groups import group_names, read_records
 from pipeline.store.shard_reader import open_chunks
 
 SEASON_PAIRS = tuple(itertools.combinations(range(4), 2))
@@ -140,8 +139,8 @@ def _added(one: Mapping[Any, Confusion], other: Mapping[Any, Confusion]) -> dict
 
 def _tasks(group: Path) -> list[dict[int, str]]:
     """The valid samples of a group and their splits, in parts."""
-    valid = np.flatnonzero(np.asarray(zarr.open_array(group / "valid", mode="r")[...]))
-    split = np.asarray(zarr.open_array(group / "split", mode="r")[...])
+    valid = np.flatnonzero(read_records(group, "valid"))
+    split = read_records(group, "split")
     starts = range(0, len(valid), _SAMPLES_PER_TASK)
     return [
         {int(sample): str(split[sample]) for sample in valid[start : start + _SAMPLES_PER_TASK]}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
+from pipeline.store.damage import told_if_damaged
 from pipeline.store.metadata import ROOT_DOCUMENT
 from pipeline.store.object_path import StorePath
 
@@ -94,20 +95,22 @@ def group_members(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from None
 
 
-def read_records(group: Path, name: str) -> NDArray[Any]:
+def read_records(group: Path, name: str, rows: int | slice = slice(None)) -> NDArray[Any]:
     """An array of one value per sample, or per sample and season, as stored.
+
+    Args:
+        group: That holds the array.
+        name: Of the array.
+        rows: Samples to read.
 
     Raises:
         PipelineError: It is missing or damaged.
     """
     try:
-        return np.asarray(zarr.open_array(group / name, mode="r")[...])
+        with told_if_damaged(group / name):
+            return np.asarray(zarr.open_array(group / name, mode="r")[rows])
     except FileNotFoundError:
         raise _missing(group, name) from None
-    except (ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise PipelineError(
-            f"the array {name!r} in {group} is damaged ({error}); build the store again"
-        ) from None
 
 
 def require_arrays(group: StorePath, names: Iterable[str]) -> None:

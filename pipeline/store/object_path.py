@@ -133,18 +133,23 @@ class ObjectPath:
         except (FileNotFoundError, NotFoundError):
             raise FileNotFoundError(f"there is no object {self.url}") from None
         except BaseError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise PipelineError(
-                f"{self.url} cannot be read ({reason}); check the URL, the network, and the "
-                "endpoint and credentials in the environment (AWS_ENDPOINT_URL, AWS_REGION, "
-                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-            ) from None
+            raise refusal(self.url, error) from None
 
     def _split(self) -> tuple[str, str]:
         """The URL of the bucket, and the key inside it."""
         scheme, _, rest = self.url.partition("://")
         bucket, _, key = rest.partition("/")
         return f"{scheme}://{bucket}", key
+
+
+def refusal(url: str, error: BaseError) -> PipelineError:
+    """What to tell a person whom object storage does not give what lies at a URL."""
+    reason = str(error).strip().partition("\n")[0]
+    return PipelineError(
+        f"{url} cannot be read ({reason}); check the URL, the network, and the endpoint and "
+        "credentials in the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY)"
+    )
 
 
 StorePath = Path | ObjectPath

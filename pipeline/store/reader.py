@@ -17,8 +17,10 @@ from pipeline.grid import PatchGrid
 from pipeline.season_pixels import S2_NODATA
 from pipeline.sensors import Band, cube_bands
 from pipeline.store.create import read_attributes
+from pipeline.store.damage import told_if_damaged
 from pipeline.store.interpolation import Method, interpolate
 from pipeline.store.object_path import StorePath, zarr_source
+from pipeline.store.stored_values import with_told_damage
 
 _PIXEL_M = 10.0
 
@@ -44,13 +46,30 @@ def open_store(path: StorePath, group: str | None = None) -> xr.Dataset:
         raise PipelineError(f"there is no Zarr store at {path}; build it first")
     if not str(attributes.get("layout", "")).startswith("noldo-"):
         raise PipelineError(f"{path} is a Zarr group but not a store of ours (no `layout` noldo-*)")
-    encoded = xr.open_zarr(zarr_source(path), group=group, chunks=None, decode_cf=False)
+    encoded = open_encoded(path, group)
     for variable in encoded.variables.values():
         if "scale_factor" in variable.attrs:
             # JSON knows double precision only, with which int16 would decode to float64.
             variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
     masked = {name: name not in _RAW for name in encoded.variables}
     return xr.decode_cf(encoded, mask_and_scale=masked)  # type: ignore[arg-type]
+
+
+def open_encoded(path: StorePath, group: str | None = None) -> xr.Dataset:
+    """Open a store of ours as it is stored, not decoded; lazily, without Dask.
+
+    Args:
+        path: Where the store lies.
+        group: Group inside it.
+
+    Raises:
+        PipelineError: A coordinate is damaged. The arrays raise it when they are read: one that is
+            damaged, or a file that is lost and held a valid sample.
+    """
+    place = path / group if group else path
+    with told_if_damaged(place, "a coordinate of"):
+        encoded = xr.open_zarr(zarr_source(path), group=group, chunks=None, decode_cf=False)
+    return with_told_damage(encoded, place)
 
 
 def sample_grid(dataset: xr.Dataset, sample: int) -> PatchGrid:

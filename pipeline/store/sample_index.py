@@ -24,6 +24,7 @@ from pyproj import CRS
 from pipeline.atomic_file import atomic_file
 from pipeline.errors import run_step
 from pipeline.grid import PatchGrid, crs_transformer
+from pipeline.store.damage import told_if_damaged
 from pipeline.store.groups import group_names, require_arrays, store_attributes
 from pipeline.store.layout import NO_TIME
 
@@ -134,7 +135,8 @@ def index_store(
         The number of rows.
 
     Raises:
-        PipelineError: There is no store of ours at the path, or it lacks an array.
+        PipelineError: There is no store of ours at the path, or it lacks an array, or one of them
+            is damaged.
     """
     attributes = store_attributes(store, ("dataset_hash", "code_version"))
     known = known or {}
@@ -190,7 +192,8 @@ class _Group:
             for key, array in arrays.items()
             if array.metadata.dimension_names[0] == "sample" and array.shards is None
         }
-        require_arrays(store / name, self._arrays)
+        self._path = store / name
+        require_arrays(self._path, self._arrays)
         self._name = name
         self._attributes = attributes
         self._known = known
@@ -219,7 +222,7 @@ class _Group:
     def _batch(self, schema: pa.Schema, start: int, stop: int) -> pa.Table:
         rows = stop - start
         columns: dict[str, Any] = {
-            name: _column(array, array[start:stop], schema.field(name).type)
+            name: _column(array, self._read(name, start, stop), schema.field(name).type)
             for name, array in self._arrays.items()
         }
         height, width = self._pixels
@@ -243,6 +246,10 @@ class _Group:
             for field in schema
         ]
         return pa.Table.from_arrays(arrays, schema=schema)
+
+    def _read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        with told_if_damaged(self._path / name):
+            return np.asarray(self._arrays[name][start:stop])
 
     def _footprints(self, columns: Mapping[str, Any], rows: int) -> list[bytes | None]:
         names = ("epsg", "left", "top", "x_step", "y_step")

@@ -13,6 +13,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -21,8 +22,12 @@ import numpy as np
 import zarr
 from numcodecs import blosc
 from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
 
 from pipeline.errors import PipelineError
+from pipeline.store.damage import lost_file, told_if_damaged
 from pipeline.store.object_path import StorePath, zarr_source
 from pipeline.store.shard_source import ByteRange, open_source
 
@@ -31,8 +36,6 @@ blosc.use_threads = False
 
 _ABSENT = 2**64 - 1
 """Offset of an inner chunk that is not in the file; it reads as the fill value."""
-
-_NOWHERE = (_ABSENT, _ABSENT)
 
 _KNOWN_INDEXES = 4096
 """Indexes of shards that are kept: of 250,000 samples, in 16 MB per array."""
@@ -96,7 +99,7 @@ class ShardedArray:
             season: Index along the second; without effect where chunks hold all seasons.
 
         Raises:
-            PipelineError: The shard is damaged.
+            PipelineError: The shard is lost or damaged.
         """
         self.read_batch(out[None], np.array([sample]), np.array([season]))
 
@@ -109,7 +112,7 @@ class ShardedArray:
             seasons: (B,) indices along the second; without effect where chunks hold all seasons.
 
         Raises:
-            PipelineError: A shard is damaged.
+            PipelineError: A shard is lost or damaged.
         """
         present, wanted = [], []
         for row, place in zip(*self._places(samples, seasons), strict=True):
@@ -128,7 +131,7 @@ class ShardedArray:
                 ) from None
 
     def require(self, samples: Indexes) -> None:
-        """Refuse samples whose shards are not there: they would read as nodata.
+        """Refuse samples whose shards are not there, before hours of work run into them.
 
         Args:
             samples: Indices along the first axis.
@@ -164,14 +167,12 @@ class ShardedArray:
         for position in order:
             shard = int(shards[position])
             index = indexes[shard]
-            start, length = _NOWHERE
-            if len(index):
-                start, length = index[rows[position], columns[position]].tolist()
+            start, length = index[rows[position], columns[position]].tolist()
             places.append(None if start == _ABSENT else ByteRange(shard, start, length))
         return order, places
 
     def _load_indexes(self, shards: Sequence[int]) -> dict[int, NDArray[np.uint64]]:
-        """The index of each shard; an empty one where there is no shard."""
+        """The index of each shard."""
         unknown = [shard for shard in shards if shard not in self._indexes]
         tails = self._source.tails(unknown, self._form.index_bytes + 4) if unknown else []
         for shard, tail in zip(unknown, tails, strict=True):
@@ -185,7 +186,7 @@ class ShardedArray:
 
     def _parse_index(self, shard: int, tail: bytes | None) -> NDArray[np.uint64]:
         if tail is None:
-            return np.empty(0, np.uint64)
+            raise lost_file(self._source.name(shard))
         content, checksum = tail[:-4], tail[-4:]
         whole = len(content) == self._form.index_bytes
         if not whole or google_crc32c.value(content) != int.from_bytes(checksum, "little"):
@@ -200,6 +201,27 @@ class ShardedArray:
             out.reshape(-1)[:] = np.frombuffer(encoded, self.dtype)
             return
         self._decoder.decode(encoded, out)
+
+
+class _WholeArray(WrapperStore[Any]):
+    """The files of an array, none of which may be missing when it is asked for."""
+
+    def __init__(self, store: Store, array_path: StorePath) -> None:
+        super().__init__(store)
+        self._array_path = array_path
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Some bytes of a file; None where there is no metadata.
+
+        Raises:
+            LostFile: There is no such file of pixels.
+        """
+        found = await self._store.get(key, prototype, byte_range)
+        if not found and key.startswith("c/"):
+            raise lost_file(self._array_path / key)
+        return found
 
 
 class ZarrArray:
@@ -217,8 +239,9 @@ class ZarrArray:
 
     def read_into(self, out: NDArray[Any], sample: int, season: int = 0) -> None:
         """Read one chunk; see `ShardedArray.read_into`."""
-        array = self._opened()
-        out[...] = array[sample, season] if self._seasonal else array[sample]
+        with told_if_damaged(self._path):
+            array = self._opened()
+            out[...] = array[sample, season] if self._seasonal else array[sample]
 
     def read_batch(self, out: NDArray[Any], samples: Indexes, seasons: Indexes) -> None:
         """Read one chunk for each of B (sample, season); see `ShardedArray.read_batch`."""
@@ -234,7 +257,9 @@ class ZarrArray:
 
     def _opened(self) -> "zarr.Array[Any]":
         if self._array is None:
-            self._array = zarr.open_array(zarr_source(self._path), mode="r")
+            source = zarr_source(self._path)
+            store = LocalStore(source, read_only=True) if isinstance(source, Path) else source
+            self._array = zarr.open_array(_WholeArray(store, self._path), mode="r")
         return self._array
 
 

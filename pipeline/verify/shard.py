@@ -62,7 +62,7 @@ def examine_shard(
         for row in rows:
             evidence.examined[READABLE_CHECK] += 1
             try:
-                pixels = reader.read(row.index)
+                pixels = reader.read_if_there(row.index)
             except PipelineError as error:
                 evidence.findings.append(_unreadable(group, row, error))
                 continue

@@ -120,9 +120,9 @@ class NolDataset(Dataset[StoredBatch]):
         self.ids = [str(name) for name in dataset["id"].to_numpy()[self.samples]]
         self._seed = seed
         self._seasons = dataset.sizes["time"]
-        self._imagery = _opened(store, names, self.samples)
-        self._label = open_chunks(store / "label")
-        self._truth = open_chunks(truth / "label") if truth else None
+        self._imagery = {name: _opened(store / name, self.samples) for name in names}
+        self._label = _opened(store / "label", self.samples)
+        self._truth = _opened(truth / "label", self.samples) if truth else None
         self.shards = self.samples // self._label.samples_per_shard
 
     def __len__(self) -> int:
@@ -180,13 +180,14 @@ class TileDataset(Dataset[StoredBatch]):
     ) -> None:
         dataset = open_store(store, group=split)
         group = store / split
-        self._label = open_chunks(group / label)
         count = dataset.sizes["sample"]
         valid = dataset["valid"].to_numpy() if "valid" in dataset else np.ones(count, bool)
         self.samples = np.flatnonzero(valid)
         if len(self.samples) == 0:
             raise PipelineError(f"the group {split!r} of {store} has no valid tile; build it again")
-        self._imagery = _opened(group, arrays_of(group, modalities), self.samples)
+        names = arrays_of(group, modalities)
+        self._imagery = {name: _opened(group / name, self.samples) for name in names}
+        self._label = _opened(group / label, self.samples)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -211,15 +212,12 @@ class TileDataset(Dataset[StoredBatch]):
         )
 
 
-def _opened(
-    store: StorePath, names: Sequence[str], samples: NDArray[np.int64]
-) -> dict[str, Reader]:
-    """The arrays of the imagery; valid samples without any would train a network on nothing."""
-    readers = {name: open_chunks(store / name) for name in names}
-    for reader in readers.values():
-        if isinstance(reader, ShardedArray):
-            reader.require(samples)
-    return readers
+def _opened(array: StorePath, samples: NDArray[np.int64]) -> Reader:
+    """An array that has the files of all samples, as a lost one is better known before a run."""
+    reader = open_chunks(array)
+    if isinstance(reader, ShardedArray):
+        reader.require(samples)
+    return reader
 
 
 def _imagery(

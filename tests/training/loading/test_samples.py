@@ -186,10 +186,25 @@ def test_a_split_without_samples_is_named(store):
 
 def test_a_store_that_was_copied_in_part_is_not_trained_on(store, tmp_path):
     shutil.copytree(store, tmp_path / "nol.zarr")
-    (tmp_path / "nol.zarr/s2_20m/c/0/0/0/0/0").unlink()
+    lost = tmp_path / "nol.zarr/s2_20m/c/0/0/0/0/0"
+    lost.unlink()
     with pytest.raises(PipelineError, match="s2_20m/c/0/0/0/0/0 is missing"):
         NolDataset(tmp_path / "nol.zarr", "train")
     assert len(NolDataset(tmp_path / "nol.zarr", "train", ("s1",)))
+    shutil.copy(store / "s2_20m/c/0/0/0/0/0", lost)
+    for number in (0, 1):
+        (tmp_path / f"nol.zarr/label/c/{number}/0/0/0").unlink()
+    with pytest.raises(PipelineError, match="label/c/0/0/0 is missing, one of 2 of 3 shards"):
+        NolDataset(tmp_path / "nol.zarr", "train", ("s1",))
+
+
+def test_a_shard_that_is_lost_during_a_run_is_not_read_as_nodata(store, tmp_path):
+    shutil.copytree(store, tmp_path / "nol.zarr")
+    train = NolDataset(tmp_path / "nol.zarr", "train", ("s1",))
+    assert (train[0].imagery["s1"] > -32768).all()
+    (tmp_path / "nol.zarr/s1/c/1/0/0/0/0").unlink()
+    with pytest.raises(PipelineError, match="s1/c/1/0/0/0/0 is missing or empty"):
+        train.__getitems__([Draw(0, position) for position in range(len(train))])
 
 
 def test_any_chunks_of_any_reader_give_the_same_batch(store, train, tmp_path):

@@ -5,7 +5,7 @@ import zarr
 
 from pipeline.errors import PipelineError
 from pipeline.store.create import create_store
-from pipeline.store.reader import as_cube, open_store, sample_grid
+from pipeline.store.reader import as_cube, open_encoded, open_store, sample_grid
 from pipeline.store.shards import write_shard
 from tests.small_dataset import make_location
 
@@ -83,6 +83,39 @@ def test_interpolated_cubes_keep_10_m_bands_and_nodata(dataset, pixels, method):
     np.testing.assert_array_equal(cube[0, 0].sel(band_s2="B3"), pixels[0, 0].s2_10m[1])
     assert not np.array_equal(cube[0, 0].sel(band_s2="B5"), as_cube(dataset)[0, 0, 4])
     assert (cube[1] == 0).all()
+
+
+@pytest.fixture
+def finished(tmp_path, dataset):
+    """The same store; samples 0 and 2 count."""
+    zarr.open_array(tmp_path / "nol.zarr/valid", mode="r+")[[0, 2]] = True
+    return tmp_path / "nol.zarr"
+
+
+def test_a_lost_shard_is_told_when_a_valid_sample_is_read_and_nodata_else(finished):
+    store = open_store(finished)
+    (finished / "s1/c/0/0/0/0/0").unlink()
+    assert store["label"][0].values.max() < 9 and store["s1"][1].isnull().all()
+    for ask in (
+        lambda: store["s1"][2, 1].values,
+        lambda: store.isel(sample=2).load(),
+        lambda: store["s1"].isel(sample=[1, 2], y=3).values,
+        lambda: open_encoded(finished)["s1"][:].values,
+    ):
+        with pytest.raises(PipelineError, match=r"s1/c/0/0/0/0/0 is missing or empty; copy the"):
+            ask()
+    (finished / "s2_60m/c/0/0/0/0/0").unlink()
+    with pytest.raises(PipelineError, match="s2_60m/c/0/0/0/0/0 is missing"):
+        as_cube(store)[0, 0].values  # noqa: B018
+
+
+@pytest.mark.parametrize("array", ["s2_20m", "valid", "band_20m", "x"])
+@pytest.mark.parametrize("content", [b"rubbish", b""])
+def test_damaged_arrays_are_one_line(finished, array, content):
+    (file,) = (path for path in (finished / array / "c").rglob("*") if path.is_file())
+    file.write_bytes(content)
+    with pytest.raises(PipelineError, match=f"nol.zarr.*(damaged|{array}/c/0/.* is .*empty)"):
+        open_store(finished)[array].load()
 
 
 def test_a_store_with_its_own_cube_gives_that(dataset):

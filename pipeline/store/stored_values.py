@@ -1,0 +1,89 @@
+"""The values of an open store, read when asked for: what is wrong with its files is one line.
+
+Zarr reads an array whose file is gone as if it had no data, and xarray passes on whatever a codec
+says of damaged bytes. Here both are told, so that nobody takes a lost file for nodata. Files that
+hold no valid sample may be missing: of a store that is copied in part, they are.
+"""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from pipeline.store.damage import lost_file, told_if_damaged
+from pipeline.store.object_path import StorePath
+
+_RECORD_AXES = {"sample", "time"}
+
+
+def with_told_damage(encoded: xr.Dataset, group: StorePath) -> xr.Dataset:
+    """The same dataset, lazily, that tells what is wrong with a file when it is read.
+
+    Args:
+        encoded: As `xarray.open_zarr` gives it, not decoded, without Dask.
+        group: Where it lies.
+    """
+    valid = encoded.variables.get("valid")
+    told = {
+        str(name): _told(variable, group / str(name), valid)
+        for name, variable in encoded.variables.items()
+        if name not in encoded.indexes
+    }
+    return encoded.assign(told)
+
+
+def _told(variable: xr.Variable, array: StorePath, valid: xr.Variable | None) -> xr.Variable:
+    values = _StoredValues(variable, array, valid)
+    lazy = indexing.LazilyIndexedArray(values)
+    return xr.Variable(variable.dims, lazy, variable.attrs, variable.encoding)
+
+
+class _StoredValues(BackendArray):
+    """The values of one array."""
+
+    def __init__(self, variable: xr.Variable, array: StorePath, valid: xr.Variable | None) -> None:
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+        self._variable = variable
+        self._array = array
+        pixels = variable.dims[:1] == ("sample",) and not set(variable.dims) <= _RECORD_AXES
+        self._valid = valid if pixels else None
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        if self._valid is not None:
+            self._require_files(key, self._valid)
+        with told_if_damaged(self._array):
+            return np.asarray(self._variable[key].to_numpy())
+
+    def _require_files(self, key: tuple[Any, ...], valid: xr.Variable) -> None:
+        """Refuse to read files that are lost, if they hold valid samples among those asked for."""
+        form = self._variable.encoding
+        lengths = form.get("shards") or form["chunks"]
+        samples = np.atleast_1d(np.arange(self.shape[0])[key[0]])
+        places = [
+            np.unique(np.arange(size)[part] // length).tolist()
+            for size, part, length in zip(self.shape, key, lengths, strict=True)
+        ]
+        for place in product(*places):
+            file = self._array / "/".join(["c", *map(str, place)])
+            inside = samples[samples // lengths[0] == place[0]]
+            if not _size(file) and valid.values[inside].any():
+                raise lost_file(file)
+
+
+def _size(file: StorePath) -> int:
+    """Bytes of a file; 0 if there is none."""
+    try:
+        return file.stat().st_size if isinstance(file, Path) else file.version()[0]
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
