@@ -42,7 +42,7 @@ from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
 from pipeline.osm_landuse.vetoes import Veto, read_vetoes
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.create import read_attributes
-from pipeline.store.reader import open_store
+from pipeline.store.reader import open_encoded, open_store
 from pipeline.store.tile_layout import TILE_LAYOUT, TileGroup
 from pipeline.store.tiles import LazyTiles, create_tile_store, finish_tiles, write_tiles
 
@@ -203,7 +203,7 @@ def _stored_tile(
 
 def _encoded(store: Path, split: str) -> xr.Dataset:
     """A group as stored, not decoded."""
-    return xr.open_zarr(store, group=split, chunks=None, decode_cf=False)
+    return open_encoded(store, split)
 
 
 def _label(labels: Path, tile: ImagedTile) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.legend import load_legend
+from pipeline.store.damage import LostFile
 from pipeline.store.groups import group_members, group_names, read_records, store_attributes
 from pipeline.store.shard_reader import ShardedArray, ZarrArray, open_chunks
 
@@ -55,6 +56,11 @@ class StoredArray:
     def seasons(self) -> int:
         """Scenes of a sample."""
         return self.shape[1] if self.seasonal else 1
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, (season, [band,] y, x)."""
+        return self.shape[1:] if self.seasonal else (1, *self.shape[1:])
 
     def shard_key(self, shard: int) -> str:
         """Path of a shard's file below the group."""
@@ -185,13 +191,26 @@ class SampleReader:
         """The pixels of a sample, (season, [band,] y, x) by array.
 
         Raises:
-            PipelineError: One of its chunks is damaged.
+            PipelineError: One of its chunks is damaged, or a file with it is lost.
         """
         return {array.name: self._read(array, index) for array in self._arrays}
 
+    def read_if_there(self, index: int) -> dict[str, NDArray[Any]]:
+        """As `read`, with nodata where a file is lost: of samples that need not be there.
+
+        Raises:
+            PipelineError: One of its chunks is damaged.
+        """
+        return {array.name: self._read_if_there(array, index) for array in self._arrays}
+
+    def _read_if_there(self, array: StoredArray, index: int) -> NDArray[Any]:
+        try:
+            return self._read(array, index)
+        except LostFile:
+            return np.full(array.sample_shape, array.nodata, array.dtype)
+
     def _read(self, array: StoredArray, index: int) -> NDArray[Any]:
-        shape = array.shape[1:] if array.seasonal else (1, *array.shape[1:])
-        pixels = np.empty(shape, array.dtype)
+        pixels = np.empty(array.sample_shape, array.dtype)
         chunks = self._chunks[array.name]
         if prod(chunks.item_shape) == pixels.size:
             chunks.read_into(pixels.reshape(chunks.item_shape), index)
