@@ -145,6 +145,8 @@ def _tags(group: StoreGroup, sample: int, season: int, array: str) -> dict[str, 
         "CODE_VERSION": str(about.get("code_version", "")),
         "TIFFTAG_SOFTWARE": f"noldo {pipeline.__version__}",
     }
+    if scene_class := group.scene_class(sample):
+        tags["SCENE_CLASS"] = scene_class
     for name in ("s1_id", "s2_id", "dw_id"):
         if scene := _of_season(facts.get(name), season):
             tags[name.upper()] = scene

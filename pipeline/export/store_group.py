@@ -27,6 +27,9 @@ S2_CUBE = "s2"
 LABELS = "label"
 """How the names of arrays of labels begin."""
 
+SCENE_CLASS = "scene_class"
+"""Record of stores whose samples have a class as a whole."""
+
 _PIXEL_M = 10.0
 _RECORD_DIMENSIONS = {"sample", "time"}
 _PLACES = ("left", "top", "x_step", "y_step")
@@ -123,6 +126,13 @@ class StoreGroup:
         if not array.startswith(LABELS) or array not in self.pixel_arrays:
             return ()
         return label_classes(self.dataset[array].attrs)
+
+    def scene_class(self, sample: int) -> str:
+        """Name of the class of a whole sample; empty where samples have none."""
+        if SCENE_CLASS not in self.dataset:
+            return ""
+        names = {row.id: row.name for row in label_classes(self.dataset[SCENE_CLASS].attrs)}
+        return names.get(int(self.dataset[SCENE_CLASS][sample]), "")
 
     def epsg(self, sample: int) -> int:
         """EPSG code of the CRS of a sample.

@@ -15,9 +15,12 @@ from pipeline.export.choice import Choice, choose
 from pipeline.export.cog import BLOCK_PIXELS, Raster, write_cog
 from pipeline.export.geotiff import GeotiffExport, export_geotiffs
 from pipeline.export.store_group import open_groups
+from pipeline.importers.eurosat import eurosat_release
+from pipeline.importers.tile_import import import_tiles
 from pipeline.legend import load_legend
 from pipeline.sensors import cube_bands
 from tests.placed_store import grid_of, pixels_of
+from tests.unit.importers.releases import geotiff
 
 
 @pytest.fixture
@@ -138,6 +141,22 @@ def test_tiles_of_each_group_go_into_its_folder(tiles, tmp_path):
     assert export_geotiffs(GeotiffExport(tiles, tmp_path), groups, chosen) == 6
     with rasterio.open(tmp_path / "test" / "test1" / "test1_s1.tif") as file:
         assert file.bounds.left == 501_000 and file.crs.to_epsg() == 32632
+
+
+def test_a_scene_with_a_class_names_it_and_lies_where_its_source_did(tmp_path):
+    patch = tmp_path / "EuroSAT" / "SeaLake" / "SeaLake_7.tif"
+    patch.parent.mkdir(parents=True)
+    values = np.arange(13 * 64 * 64, dtype=np.uint16).reshape(13, 64, 64)
+    patch.write_bytes(geotiff(values, 32633, (412_345.6, 5_312_345.6), 10.02, down=-0.99))
+    store = tmp_path / "eurosat.zarr"
+    import_tiles([tmp_path / "EuroSAT"], store, eurosat_release(harmonise=False), 4)
+    groups = open_groups(store)
+    export_geotiffs(GeotiffExport(store, tmp_path / "out"), groups, choose(groups, Choice()))
+    (path,) = (tmp_path / "out").rglob("SeaLake_7_s2.tif")
+    with rasterio.open(path) as mine, rasterio.open(patch) as source:
+        assert mine.tags()["SCENE_CLASS"] == "SeaLake"
+        assert (mine.crs, mine.transform) == (source.crs, source.transform)
+        np.testing.assert_array_equal(mine.read()[8], source.read()[12])  # B8A comes last there
 
 
 def test_a_sample_without_a_place_is_refused(tiles, tmp_path):
