@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import datetime as dt
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 from pipeline.errors import run_step
 from pipeline.locations.location import Location
 from pipeline.locations.sampling import draw_locations
+from pipeline.locations.seasons import in_the_past
 from pipeline.locations.table import write_locations
+from pipeline.locations.unmoved import unmoved
 from pipeline.settings.tree import load_settings
 
 LOG = logging.getLogger(__name__)
@@ -32,7 +35,10 @@ def _choose(settings_path: Path, output: Path) -> None:
     settings = load_settings(settings_path)
     tally: collections.Counter[str] = collections.Counter()
     start = time.monotonic()
-    written = write_locations(output, _counted(draw_locations(settings), tally))
+    today = dt.datetime.now(dt.UTC).date()
+    past = in_the_past(draw_locations(settings), settings.seasons.half_window_days, today)
+    locations = unmoved(past, output, settings.dataset_hash())
+    written = write_locations(output, _counted(locations, tally), settings.dataset_hash())
     zones = sum(key.startswith("EPSG") for key in tally)
     LOG.info(
         "%d locations (%d train, %d validation) in %d UTM zones, %.1f s: %s",

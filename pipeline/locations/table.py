@@ -6,7 +6,8 @@ reads its own rows. So counting is cheap, and reading a shard touches one row gr
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,18 @@ SCHEMA = pa.schema(
 _READ_COLUMNS = [name for name in SCHEMA.names if name != "geometry"]
 
 
-def write_locations(path: Path, locations: Iterable[Location]) -> int:
+_DATASET_KEY = b"noldo:dataset"
+
+
+def write_locations(path: Path, locations: Iterable[Location], dataset: str = "") -> int:
     """Write the table, whole or not at all, without holding all locations in memory.
 
     The same locations give the same bytes.
+
+    Args:
+        path: Parquet file.
+        locations: In order of sample.
+        dataset: `Settings.dataset_hash` of the dataset they belong to, kept in the file.
 
     Returns:
         The number of locations written.
@@ -76,10 +85,11 @@ def write_locations(path: Path, locations: Iterable[Location]) -> int:
     """
     remaining = iter(locations)
     written = 0
-    with atomic_file(path) as file, pq.ParquetWriter(file, SCHEMA) as writer:
+    schema = SCHEMA.with_metadata({**SCHEMA.metadata, _DATASET_KEY: dataset.encode()})
+    with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         while batch := list(itertools.islice(remaining, ROWS_PER_GROUP)):
             rows = [_row(location) for location in batch]
-            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             written += len(batch)
     return written
 
@@ -91,6 +101,25 @@ def read_locations(path: Path) -> list[Location]:
         PipelineError: The file is missing or is not such a table.
     """
     return _read(path)
+
+
+def iterate_locations(path: Path) -> Iterator[Location]:
+    """Read all locations, in order of sample, a few thousand at a time.
+
+    Raises:
+        PipelineError: The file is missing or is not such a table.
+    """
+    with _explained(path):
+        for batch in pq.ParquetFile(path).iter_batches(ROWS_PER_GROUP, columns=_READ_COLUMNS):
+            yield from map(_location, batch.to_pylist())
+
+
+def list_of_dataset(path: Path) -> str:
+    """The dataset hash that a table was written with; empty if it has none or is no table."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(_DATASET_KEY, b"").decode()
+    except pa.ArrowException:
+        return ""
 
 
 def read_shard(path: Path, shard: int) -> list[Location]:
@@ -148,15 +177,21 @@ def table_path(settings: Settings) -> Path:
 
 
 def _read(path: Path, filters: list[tuple[str, str, int]] | None = None) -> list[Location]:
+    with _explained(path):
+        table = pq.read_table(path, columns=_READ_COLUMNS, filters=filters)
+        return [_location(row) for row in table.to_pylist()]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise PipelineError(f"{path} does not exist; run the step locations first")
     try:
-        table = pq.read_table(path, columns=_READ_COLUMNS, filters=filters)
+        yield
     except (pa.ArrowException, KeyError) as error:
         raise PipelineError(
             f"{path} is not a table of locations ({error}); delete it and run the step again"
         ) from None
-    return [_location(row) for row in table.to_pylist()]
 
 
 def _row(location: Location) -> dict[str, Any]:

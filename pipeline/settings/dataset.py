@@ -60,7 +60,7 @@ class LocationSettings(Section):
         description=(
             "samplers points and ssl4eo: a CSV or GeoParquet file, or its URL, with lon and lat"
             " (and optionally location_id, epsg, split, date_0 to date_3; left and top, in metres"
-            " of epsg, fix the patch's corner)"
+            " of epsg, fix the patch's corner); read once, so that later only rows at its end count"
         ),
     )
     city_count: int = Field(

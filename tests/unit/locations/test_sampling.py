@@ -54,6 +54,21 @@ def test_areas_across_zones_are_drawn_in_both(location_settings):
     assert {each.grid.epsg for each in locations} == {32632, 32633}
 
 
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        ("cities", (72.728262, 21.956399, 32643, 264060.0, 2431080.0)),
+        ("land", (53.988766, 23.388437, 32639, 804180.0, 2590980.0)),
+    ],
+)
+def test_every_machine_and_version_draws_the_same(location_settings, sampler, expected):
+    """A dataset that was begun with one version of NumPy and PROJ is made larger with another."""
+    *_, last = drawn(location_settings({"sampler": sampler, "count": 3}))
+    grid = last.grid
+    assert (last.lon, last.lat, grid.epsg, grid.left, grid.top) == expected
+    assert [str(date) for date in last.dates][::3] == ["2020-01-03", "2020-10-04"]
+
+
 def test_another_seed_draws_other_places(location_settings):
     options = {"sampler": "land", "count": 20}
     first = drawn(location_settings(options))
