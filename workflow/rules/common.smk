@@ -8,7 +8,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from pipeline.atomic_file import write_atomically
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, fail
 from pipeline.locations.table import location_count
 from pipeline.run_lock import clear_stale_locks, hold_run_lock
 from pipeline.settings.tree import load_settings, validate_settings
@@ -86,7 +86,7 @@ def write_settings(settings, path, locked):
     if path.exists() and path.read_text() == text:
         return
     if not locked:
-        raise WorkflowError(
+        fail(
             f"another Snakemake is at work on {path.parent} with other settings; wait for its end,"
             " or give this dataset another name"
         )
@@ -98,7 +98,7 @@ try:
     COUNT = location_count(SETTINGS)
     refuse_other_store(SETTINGS.folder / "nol.zarr", SETTINGS)
 except PipelineError as error:
-    raise WorkflowError(str(error)) from None
+    fail(str(error))
 
 FOLDER = SETTINGS.folder.as_posix()
 SETTINGS_FILE = f"{FOLDER}/settings.yaml"
