@@ -20,6 +20,14 @@ def test_a_run_of_the_user_is_a_target_beside_them(workflow):
     assert executed_rules(run.stdout)["pretrain_mine"] == 1
 
 
+def test_a_run_waits_for_the_labels_that_it_is_scored_on(workflow):
+    stores = {"clean_store": "results/tiny/dw.zarr", "truth_store": "results/tiny/truth.zarr"}
+    workflow.configuration["pretrain"] = stores
+    run = workflow.run("--dry-run", "pretrain_midF")
+    assert run.returncode == 0, run.stderr
+    assert {"finish_dw", "truth"} <= executed_rules(run.stdout).keys()
+
+
 def test_names_that_are_no_file_names_are_refused(workflow):
     names = ("mid F", "../midF", "midF.1")
     workflow.configuration["pretrain"] = {"runs": {name: {} for name in names}}

@@ -42,9 +42,10 @@ def finished_store(store):
     """The file that says that a store of tiles is complete; what lies at a URL is taken as it is."""
     if "://" in store:
         return []
-    if Path(store).name != store:
+    path = Path(store)
+    if path.name != store and path.parent != Path(FOLDER):
         return f"{store}/zarr.json"
-    return STORE_RECORDS.get(store, f"{FOLDER}/{store}/zarr.json")
+    return STORE_RECORDS.get(path.name, f"{FOLDER}/{path.name}/zarr.json")
 
 
 def encoder_file(name):

@@ -34,6 +34,12 @@ def training_store_records():
     return [] if "://" in PRETRAIN.store else [f"{PRETRAIN.store}/zarr.json"]
 
 
+def scored_store_records(wildcards):
+    """What must be made before a run is scored on expert or true labels; both are named by paths."""
+    stores = filter(None, [PRETRAIN.clean_store, PRETRAIN.truth_store])
+    return [finished_store(store) if "/" in store else f"{store}/zarr.json" for store in stores]
+
+
 for RUN, RECIPE in PRETRAIN.runs.items():
 
     rule:
@@ -42,6 +48,7 @@ for RUN, RECIPE in PRETRAIN.runs.items():
             f"pretrain_{RUN}"
         input:
             training_store_records(),
+            scored_store_records,
         output:
             expand(f"{FOLDER}/runs/{RUN}/encoders/{{modality}}.safetensors", modality=RECIPE.modalities),
         params:
