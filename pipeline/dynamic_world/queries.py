@@ -28,8 +28,9 @@ _PASS, _ORBIT = "orbitProperties_pass", "relativeOrbitNumber_start"
 _CRS = "noldo_crs"
 """Property that the query gives to Sentinel-1 scenes, whose metadata do not tell their CRS."""
 
-_MOST_SCENES = 60
-"""Scenes told per sensor; a place sees at most about 40 within 30 days, at high latitudes."""
+_MOST_SCENES = 400
+"""Scenes told per sensor. About 40 pass over a place within 30 days at high latitudes, each counts
+up to four times where Sentinel-2 tiles overlap, and `window_days` allows 90 days."""
 
 
 def ask_candidates(

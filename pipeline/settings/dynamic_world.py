@@ -46,11 +46,12 @@ class DynamicWorldSettings(Section):
             "folder of the tiles"
         ),
     )
+    # 13 bands of 4 bytes on 960 x 960 pixels are the 48 MB that an answer may have
     train_pixels: int = Field(
-        510, ge=32, le=2048, description="Rows and columns of a training tile as published"
+        510, ge=32, le=960, description="Rows and columns of a training tile as published"
     )
     test_pixels: int = Field(
-        512, ge=32, le=2048, description="Rows and columns of a test tile as published"
+        512, ge=32, le=960, description="Rows and columns of a test tile as published"
     )
     simulated_train: int = Field(
         24, ge=1, le=10_000, description="tiles simulated: how many training tiles"
