@@ -39,7 +39,7 @@ from pipeline.osm_landuse.store import (
     padded_tile,
 )
 from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
-from pipeline.osm_landuse.vetoes import Veto, read_vetoes
+from pipeline.osm_landuse.vetoes import Veto, read_vetoes, veto_rows
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.create import read_attributes
 from pipeline.store.reader import open_encoded, open_store
@@ -125,9 +125,11 @@ def build_osm(build: OsmBuild) -> str:
         }
         _refuse_empty(kept, rows)
         new = workplace / build.store.name
-        _write_store(build, new, kept, labels)
+        encoded = {split: open_encoded(build.dw_store, split) for split in _SPLITS}
+        _write_store(build, new, kept, labels, encoded)
         write_tile_table(build.table, rows)
-        write_review(build.review, _review_tiles(build, kept["test"], labels))
+        reviewed = _review_tiles(kept["test"], labels, encoded)
+        write_review(build.review, reviewed, veto_rows(section.vetoes) if section.vetoes else [])
         _take_place(new, build.store)
     verdicts = Counter(row.verdict for row in rows)
     counts = Counter({verdict.value: count for verdict, count in verdicts.items()})
@@ -161,9 +163,12 @@ def _assess(
 
 
 def _write_store(
-    build: OsmBuild, path: Path, kept: Mapping[str, Sequence[_KeptTile]], labels: Path
+    build: OsmBuild,
+    path: Path,
+    kept: Mapping[str, Sequence[_KeptTile]],
+    labels: Path,
+    datasets: Mapping[str, xr.Dataset],
 ) -> None:
-    datasets = {split: _encoded(build.dw_store, split) for split in _SPLITS}
     size = max(dataset.sizes["y"] for dataset in datasets.values())
     shard_size = build.settings.dynamic_world.shard_size
     groups = {
@@ -172,7 +177,10 @@ def _write_store(
     }
     create_tile_store(path, groups, osm_attributes(build.settings, build.dw_store))
     for split, group in groups.items():
-        readers = [partial(_stored_tile, build, one, labels, size) for one in kept[split]]
+        readers = [
+            partial(_stored_tile, build.settings, one, labels, datasets, size)
+            for one in kept[split]
+        ]
         write = partial(_write_shard, path, split, group, readers)
         with ThreadPoolExecutor(build.threads) as pool:
             list(pool.map(write, group.shards))
@@ -192,18 +200,17 @@ def _write_shard(
 
 
 def _stored_tile(
-    build: OsmBuild, one: _KeptTile, labels: Path, size: int
+    settings: Settings,
+    one: _KeptTile,
+    labels: Path,
+    datasets: Mapping[str, xr.Dataset],
+    size: int,
 ) -> dict[str, NDArray[Any]]:
-    source = _encoded(build.dw_store, one.tile.published_split)
+    source = datasets[one.tile.published_split]
     images = {name: source[name][one.tile.sample].to_numpy() for name in ("s2", "s1")}
     label_dw = source["label"][one.tile.sample].to_numpy()
     both = {"label": _label(labels, one.tile), "label_dw": label_dw}
-    return padded_tile(images, both, build.settings.osm_landuse, size)
-
-
-def _encoded(store: Path, split: str) -> xr.Dataset:
-    """A group as stored, not decoded."""
-    return open_encoded(store, split)
+    return padded_tile(images, both, settings.osm_landuse, size)
 
 
 def _label(labels: Path, tile: ImagedTile) -> NDArray[np.uint8]:
@@ -236,9 +243,11 @@ def _columns(
     return columns
 
 
-def _review_tiles(build: OsmBuild, kept: Sequence[_KeptTile], labels: Path) -> Iterator[ReviewTile]:
+def _review_tiles(
+    kept: Sequence[_KeptTile], labels: Path, datasets: Mapping[str, xr.Dataset]
+) -> Iterator[ReviewTile]:
     for one in kept:
-        source = _encoded(build.dw_store, one.tile.published_split)
+        source = datasets[one.tile.published_split]
         bands = source["s2"][one.tile.sample].sel(band_s2=["B4", "B3", "B2"]).to_numpy()
         label_dw = source["label"][one.tile.sample].to_numpy()
         yield ReviewTile(
