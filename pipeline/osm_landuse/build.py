@@ -34,6 +34,7 @@ from pipeline.osm_landuse.review import ReviewTile, write_review
 from pipeline.osm_landuse.store import (
     OSM_ARRAYS,
     OSM_RECORDS,
+    is_simulated,
     osm_attributes,
     padded_grid,
     padded_tile,
@@ -128,8 +129,9 @@ def build_osm(build: OsmBuild) -> str:
         encoded = {split: open_encoded(build.dw_store, split) for split in _SPLITS}
         _write_store(build, new, kept, labels, encoded)
         write_tile_table(build.table, rows)
+        decided = veto_rows(section.vetoes) if section.vetoes else []
         reviewed = _review_tiles(kept["test"], labels, encoded)
-        write_review(build.review, reviewed, veto_rows(section.vetoes) if section.vetoes else [])
+        write_review(build.review, reviewed, decided, is_simulated(build.settings))
         _take_place(new, build.store)
     verdicts = Counter(row.verdict for row in rows)
     counts = Counter({verdict.value: count for verdict, count in verdicts.items()})

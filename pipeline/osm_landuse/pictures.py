@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.atomic_file import write_atomically
-from pipeline.errors import run_step
+from pipeline.errors import PipelineError, run_step
 from pipeline.osm_landuse.campaign import TilePlace, fetch_tiles
 from pipeline.osm_landuse.dw_tiles import imaged_tiles
 from pipeline.settings.tree import Settings, load_settings
@@ -21,6 +21,19 @@ def rate_file(settings: Settings) -> Path | None:
     """What all builds of one folder of results share who ask the same server; None if simulated."""
     server = urlsplit(settings.osm_landuse.service).hostname
     return settings.results / f".rate-{server}" if server else None
+
+
+def refuse_simulated_land_use(settings: Settings) -> None:
+    """Refuse made-up land use on real imagery.
+
+    Raises:
+        PipelineError: The imagery is real, the land use is not.
+    """
+    if not settings.simulated and settings.osm_landuse.service == "simulated":
+        raise PipelineError(
+            "osm_landuse.service = simulated does not go with earthengine.service = google; name "
+            "the URL of a WMS, such as https://maps.heigit.org/osmlanduse/service"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings(options.settings)
+    refuse_simulated_land_use(settings)
     tiles = [TilePlace(tile.tile_id, tile.grid) for tile in imaged_tiles(options.dw_store)]
     fetch_tiles(
         tiles,

@@ -48,7 +48,10 @@ class ReviewTile:
 
 
 def write_review(
-    folder: Path, tiles: Iterable[ReviewTile], earlier: Sequence[Sequence[str]] = ()
+    folder: Path,
+    tiles: Iterable[ReviewTile],
+    earlier: Sequence[Sequence[str]] = (),
+    simulated: bool = False,
 ) -> Path:
     """Write ``index.html`` and a picture per tile; one tile is in memory at a time.
 
@@ -57,6 +60,7 @@ def write_review(
         tiles: What the page shows.
         earlier: Rows of the vetoes that the tiles were chosen by; the page saves them, too, as the
             dropped tiles among them cannot be ticked any more.
+        simulated: Whether the page has to say so.
 
     Returns:
         The page.
@@ -74,6 +78,7 @@ def write_review(
         figures.append(_figure(tile))
     template = Template(files("pipeline.osm_landuse").joinpath("review.html").read_text())
     page = template.substitute(
+        mark="SIMULATED: " if simulated else "",
         osm_legend=_legend("osm_landuse"),
         dw_legend=_legend("dynamic_world"),
         tile_count=len(figures),

@@ -75,6 +75,11 @@ def osm_dataset(settings: Settings, dw_store: Path) -> str:
     return short_hash([settings.osm_defining(), dw, decided])
 
 
+def is_simulated(settings: Settings) -> bool:
+    """Whether the imagery or the land use is no observation."""
+    return settings.simulated or settings.osm_landuse.service == "simulated"
+
+
 def osm_attributes(settings: Settings, dw_store: Path) -> dict[str, Any]:
     """What ``osm.zarr`` says about itself."""
     section = settings.osm_landuse
@@ -82,7 +87,7 @@ def osm_attributes(settings: Settings, dw_store: Path) -> dict[str, Any]:
     return common_attributes("osm", TILE_LAYOUT) | {
         "title": titled("OSMLanduse labels with Sentinel-1 and Sentinel-2", settings),
         "source": f"{imagery_source(settings)}; land use: {_service(settings)}",
-        "simulated": settings.simulated or section.service == "simulated",
+        "simulated": is_simulated(settings),
         "dataset_hash": osm_dataset(settings, dw_store),
         "settings": settings.osm_defining(),
         "padding": border,

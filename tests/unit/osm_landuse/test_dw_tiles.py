@@ -1,11 +1,14 @@
-"""Which tiles of dw.zarr land-use pictures are asked for."""
+"""Which tiles of dw.zarr land-use pictures are asked for, and how."""
 
 import logging
 
+import pytest
+
 from pipeline.dynamic_world.store import DW_ARRAYS
+from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
 from pipeline.osm_landuse.dw_tiles import imaged_tiles
-from pipeline.osm_landuse.pictures import rate_file
+from pipeline.osm_landuse.pictures import rate_file, refuse_simulated_land_use
 from pipeline.settings.tree import validate_settings
 from pipeline.store.tile_layout import TileGroup
 from pipeline.store.tiles import create_tile_store, finish_tiles
@@ -43,3 +46,12 @@ def test_datasets_of_one_folder_share_the_rate_of_a_server():
     assert first == of("b", "https://maps.example.org/two")
     assert first != of("a", "https://other.example.org/one")
     assert of("a", "simulated") is None
+
+
+def test_made_up_land_use_is_never_put_on_real_imagery():
+    google = {"earthengine": {"service": "google", "project": "p"}}
+    with pytest.raises(PipelineError, match="does not go with earthengine.service = google"):
+        refuse_simulated_land_use(validate_settings(google))
+    real = {"osm_landuse": {"service": "https://maps.example.org"}}
+    refuse_simulated_land_use(validate_settings(google | real))
+    refuse_simulated_land_use(validate_settings({}))

@@ -50,9 +50,15 @@ def test_earlier_vetoes_go_into_the_saved_file_too(tmp_path):
     earlier = [["dw_1", "drop", "", 'clouds </script> "thick"'], ["dw_2", "correct", "a.tif", ""]]
     page = write_review(tmp_path, [tile()], earlier).read_text()
     assert json.loads(re.search(r"const earlier = (.*);", page)[1]) == earlier
-    assert "2 earlier decisions" in page
+    assert "go into the file, too: 2<" in page
     assert page.count("</script>") == 1
     assert [path.name for path in tmp_path.glob("*.png")] == ["dw_8.6_49.4-20190603.png"]
+
+
+def test_a_simulated_page_says_so(tmp_path):
+    assert "SIMULATED" not in write_review(tmp_path, [tile()]).read_text()
+    page = write_review(tmp_path, [tile()], simulated=True).read_text()
+    assert "<h1>SIMULATED: Review" in page and "<title>SIMULATED: Review" in page
 
 
 def test_an_id_never_becomes_a_path_or_markup(tmp_path):
