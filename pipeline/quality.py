@@ -1,12 +1,12 @@
 """Are fetched pixels good enough to keep? Asked after the fetch, before anything is stored."""
 
-import numpy as np
-
 from pipeline.ledger import Reason
 from pipeline.season_pixels import LABEL_NODATA, S1_NODATA, S2_NODATA, SeasonPixels
+from pipeline.sensors import cube_bands
 from pipeline.settings.dataset import QualitySettings
 
 _S1_UNITS_PER_DB = 100
+_VV = [band.name for band in cube_bands("sentinel-1")].index("VV")
 
 
 def check_pixels(pixels: SeasonPixels, limits: QualitySettings) -> Reason:
@@ -44,8 +44,15 @@ def label_share(pixels: SeasonPixels) -> float:
 
 
 def implausible_s1_share(pixels: SeasonPixels, limits: QualitySettings) -> float:
-    """Share of pixels with backscatter outside the limits in either polarisation, 0 to 1."""
+    """Share of pixels with VV below the floor or either polarisation above the ceiling, 0 to 1.
+
+    VH tells nothing about the border of a scene: calm water returns so little of it that the
+    removal of thermal noise leaves -40 dB and less.
+    Source: ESA, "Masking No-value Pixels on GRD Products", MPC-0243, section 4.7; on a reservoir of
+    Sen1Floods11, exported from Earth Engine, 4 % of VH and 0.02 % of VV lie below -35 dB.
+    """
     floor = limits.s1_floor_db * _S1_UNITS_PER_DB
     ceiling = limits.s1_ceiling_db * _S1_UNITS_PER_DB
-    outside = (pixels.s1 < floor) | (pixels.s1 > ceiling)
-    return float(np.any(outside & (pixels.s1 != S1_NODATA), axis=0).mean())
+    known = pixels.s1 != S1_NODATA
+    noise = (pixels.s1[_VV] < floor) & known[_VV]
+    return float((noise | ((pixels.s1 > ceiling) & known).any(axis=0)).mean())

@@ -147,9 +147,12 @@ class QualitySettings(Section):
         ),
     )
     s1_floor_db: float = Field(
-        -35.0, description="Backscatter below this is implausible (border noise), dB"
+        -35.0,
+        description=(
+            "VV below this is implausible (border noise), dB; VH of calm water is as low as that"
+        ),
     )
-    s1_ceiling_db: float = Field(30.0, description="Backscatter above this is implausible, dB")
+    s1_ceiling_db: float = Field(30.0, description="VV or VH above this is implausible, dB")
     s1_implausible_share_max: float = Field(
         0.02, ge=0, le=1, description="Largest share of implausible Sentinel-1 pixels"
     )

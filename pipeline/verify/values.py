@@ -107,11 +107,12 @@ def _strange_echoes(
     highest = quality.get("s1_ceiling_db", limits.backscatter_largest)
     most = quality.get("s1_implausible_share_max", limits.backscatter_share)
     known = pixels_with_data(array.name, pixels, array.nodata)
-    strange = (pixels < lowest * _HUNDREDTHS) | (pixels > highest * _HUNDREDTHS)
+    strange = pixels > highest * _HUNDREDTHS
+    strange[array.bands.index("VV")] |= pixels[array.bands.index("VV")] < lowest * _HUNDREDTHS
     share = float(np.any(strange, axis=0, where=known).mean())
     if share <= most:
         return []
-    value = f"{share:.1%} of the pixels outside {lowest:g} to {highest:g} dB"
+    value = f"{share:.1%} of the pixels below {lowest:g} dB in VV or above {highest:g} dB"
     return [(value, f"{most:.1%}", "backscatter is implausible")]
 
 

@@ -1,13 +1,17 @@
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.earthengine.pixels import to_hundredths
 from pipeline.ledger import Reason
 from pipeline.quality import check_pixels
 from pipeline.settings.dataset import QualitySettings
 
 LIMITS = QualitySettings()
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -60,6 +64,26 @@ def test_seasons_under_cloud_are_kept_by_default(pixels):
 def test_backscatter_beyond_the_limits(pixels, decibel, reason):
     bad = changed(pixels, "s1", (0, slice(0, 1)), round(decibel * 100))
     assert check_pixels(bad, LIMITS).value == reason
+
+
+def test_calm_water_is_dark_in_vh_and_still_plausible(pixels):
+    dark = changed(pixels, "s1", (1, slice(0, 6)), -4100)
+    assert check_pixels(dark, LIMITS) is Reason.NONE
+    bright = changed(pixels, "s1", (1, slice(0, 6)), 3100)
+    assert check_pixels(bright, LIMITS) is Reason.IMPLAUSIBLE_S1
+
+
+def test_a_reservoir_of_the_real_archive_is_plausible(pixels):
+    rasterio = pytest.importorskip("rasterio")
+    folder = ROOT / os.environ.get("NOLDO_SAMPLE_DATA", "../shared/data/real")
+    file = folder / "sen1floods11_Spain_7370579" / "S1GRD.tif"
+    if not file.exists():
+        pytest.skip("sample data are not here; set NOLDO_SAMPLE_DATA")
+    with rasterio.open(file) as raster:
+        decibels = raster.read()[:, :264, -264:]
+    assert (decibels < LIMITS.s1_floor_db).any(axis=0).mean() > LIMITS.s1_implausible_share_max
+    season = replace(pixels, s1=to_hundredths(decibels))
+    assert check_pixels(season, LIMITS) is Reason.NONE
 
 
 def test_a_few_implausible_pixels_are_tolerated(pixels):
