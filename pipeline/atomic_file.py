@@ -33,7 +33,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             # A full disk shows in `write`, which knows no name.
             error.filename = str(path)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -54,7 +54,8 @@ def remove_partial_files(folder: Path) -> int:
     return len(leftovers)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk, so that a power cut does not undo a change of name."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,3 +1,9 @@
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -6,6 +12,7 @@ import zarr
 from pipeline.dask_cluster import dask_cluster
 from pipeline.errors import PipelineError
 from pipeline.rechunk import Plan, main, parse_chunks, rechunk
+from pipeline.run_lock import hold_run_lock
 from pipeline.store.create import create_store
 from pipeline.store.reader import as_cube, open_store
 from pipeline.store.shards import write_shard
@@ -113,7 +120,113 @@ def test_nothing_appears_if_a_shard_is_damaged(store, tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(PipelineError, match="damaged"), dask_cluster(2):
         rechunk(store, tmp_path / "other.zarr", Plan())
-    assert {entry.name for entry in tmp_path.iterdir()} <= {"nol.zarr", "results"}
+    assert not (tmp_path / "other.zarr").exists()
+
+
+SMALL_CHUNKS = {"sample": 1, "time": 1, "band": 1}
+"""Many files, so that a kill finds some there and some not."""
+
+COMMAND = f"""
+import sys
+from pathlib import Path
+from pipeline.rechunk import Plan, rechunk
+rechunk(Path(sys.argv[1]), Path(sys.argv[2]), Plan("stored", {SMALL_CHUNKS}))
+"""
+
+
+def content(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def grown(output):
+    """The files of pixels that an unfinished copy has so far, with what changes with each write."""
+    folders = output.parent.glob(f".{output.name}.*.partial/store")
+    files = [file for folder in folders for file in folder.glob("[sl]*[0-9ml]/c/**/[0-9]*")]
+    return {file: file.stat().st_ino for file in files if file.is_file()}
+
+
+@contextmanager
+def held(output):
+    """Another process at work on the same copy."""
+    (folder,) = output.parent.glob(f".{output.name}.*.partial")
+    lock = hold_run_lock(folder)
+    yield
+    lock.release()
+
+
+def test_a_killed_copy_goes_on_to_the_same_bytes(store, tmp_path):
+    plan, output = Plan("stored", SMALL_CHUNKS), tmp_path / "other.zarr"
+    rechunk(store, tmp_path / "clean.zarr", plan)
+    before = {}
+    for count in (1, 150):
+        words = [sys.executable, "-c", COMMAND, str(store), str(output)]
+        with subprocess.Popen(words, stderr=subprocess.DEVNULL) as run:
+            while len(grown(output)) < count and run.poll() is None:
+                time.sleep(0.002)
+            run.kill()
+        assert run.returncode == -signal.SIGKILL and not output.exists()
+        now = grown(output)
+        assert len(now) >= count
+        again = {
+            file.relative_to(tmp_path).parts[2:5] for file in before if before[file] != now[file]
+        }
+        assert len(again) <= 1  # the block that was being written; nothing else is made twice
+        before = now
+    rechunk(store, output, plan)
+    assert content(output) == content(tmp_path / "clean.zarr")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {"results"} == {"nol.zarr", "clean.zarr", "other.zarr"}
+
+
+def test_what_was_made_of_a_shard_that_changed_is_made_again(store, tmp_path, shard_pixels):
+    plan, output = Plan("cube", {"sample": 2}), tmp_path / "other.zarr"
+    damaged = store / "s1/c/1/0/0/0/0"
+    good = damaged.read_bytes()
+    damaged.write_bytes(good[:-1])
+    while len(grown(output)) < 4:  # tasks come in any order
+        with pytest.raises(PipelineError, match="damaged"):
+            rechunk(store, output, plan)
+    damaged.write_bytes(good)
+    pixels = shard_pixels(0, 2, 3)
+    pixels[2, 1].s2_10m[0, 0, 0] += 1
+    write_shard(store, 0, {key: one for key, one in pixels.items() if key[0] < 4})
+    with pytest.raises(PipelineError, match="another process is making"), held(output):
+        rechunk(store, output, plan)
+    rechunk(store, output, plan)
+    rechunk(store, tmp_path / "clean.zarr", plan)
+    assert content(output) == content(tmp_path / "clean.zarr")
+
+
+def test_a_file_of_a_valid_sample_is_there_also_without_data(store, tmp_path, shard_pixels):
+    pixels = {key: one for key, one in shard_pixels(*VALID).items() if key[0] < 4}
+    for season in range(4):
+        pixels[2, season].label[:] = 255
+    write_shard(store, 0, pixels)
+    for samples_per_file in (None, 1):
+        output = tmp_path / f"{samples_per_file}.zarr"
+        rechunk(store, output, Plan("stored", {"y": 6}, samples_per_file))
+        label = open_store(output)["label"]
+        assert (label[2].values == 255).all()
+        (output / "label/c/2/0/0/0").unlink()
+        with pytest.raises(PipelineError, match="label/c/2/0/0/0 is missing"):
+            label[2].values  # noqa: B018
+        assert (label[1].values == 255).all()  # not valid: there is nothing to be lost
+
+
+def test_an_attempt_with_another_plan_is_removed_in_the_end(store, tmp_path):
+    output = tmp_path / "other.zarr"
+    damaged = store / "s1/c/1/0/0/0/0"
+    good = damaged.read_bytes()
+    damaged.write_bytes(good[:-1])
+    with pytest.raises(PipelineError, match="damaged"):
+        rechunk(store, output, Plan())
+    damaged.write_bytes(good)
+    rechunk(store, output, Plan("cube"))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {"results"} == {"nol.zarr", "other.zarr"}
+    assert output.stat().st_mode == store.stat().st_mode
 
 
 def test_what_cannot_be_done_is_refused_in_one_line(store, tmp_path):
