@@ -5,6 +5,7 @@ every test tile. The result is one row in a file of its own (`training.scores.ro
 """
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -231,6 +232,8 @@ def description_of(
 def _launched_fabric(plan: EvaluationPlan) -> Fabric:
     for advice in ("does not have many workers", "`srun` command is available"):
         warnings.filterwarnings("ignore", message=f".*{advice}.*")
+    # All processes of an evaluation are on one machine, whose name need not be known to itself.
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     fabric = Fabric(
         accelerator="gpu" if plan.on_gpu else "cpu",
         devices=plan.settings.devices,

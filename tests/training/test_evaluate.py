@@ -1,13 +1,17 @@
 """Evaluations score what an independent computation scores, and change nothing they must not."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
+import zarr
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_f1_score,
@@ -15,7 +19,8 @@ from torchmetrics.functional.classification import (
 )
 
 from pipeline.errors import PipelineError
-from pipeline.settings.evaluate import EvaluationKey
+from pipeline.fingerprints import file_sha256
+from pipeline.settings.evaluate import EncoderSettings, EvaluationKey
 from pipeline.settings.tree import Settings
 from tests.training.learnable_tiles import (
     EMPTY,
@@ -25,9 +30,11 @@ from tests.training.learnable_tiles import (
     small_settings,
     tile,
 )
+from tests.training.published import published_file, settings_for
 from training.downstream.finetune import score_tiles
 from training.downstream.tile_batch import TileInputs
 from training.downstream.trained_network import read_network
+from training.encoders.table import find_entry
 from training.evaluate import build_network, evaluate, plan_evaluation, task_tiles
 from training.loading.samples import TileDataset
 from training.scores.rows import read_row, write_row
@@ -84,6 +91,26 @@ def test_two_devices_score_what_one_does(tile_store, tmp_path):
     labelled = [int((tile("test", sample)["label"] != 255).sum()) for sample in VALID]
     assert row.counts_TCC.sum((1, 2)).tolist() == labelled
     assert row.facts["encoder_depth"] == 3
+
+
+def test_one_process_does_not_pass_for_two(tile_store, monkeypatch):
+    """A job of Slurm without srun has one task, which would train with half of the batch."""
+    for name in ("SLURM_NTASKS", "SLURM_JOB_ID"):
+        monkeypatch.setenv(name, "1")
+    for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    try:
+        with pytest.raises(PipelineError, match="devices is 2, but the batch system started 1 pro"):
+            evaluate(small_plan(tile_store, devices=2))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def test_names_that_do_not_exist_are_said_with_those_that_do(tile_store):
@@ -158,6 +185,27 @@ def test_the_hash_follows_what_decides_the_scores(tile_store):
     assert small_plan(tile_store, workers=2).settings_hash == first
     assert small_plan(tile_store, epochs=3).settings_hash != first
     assert small_plan(tile_store, task={"crop": 40}).settings_hash != first
+
+
+def test_a_row_says_which_bytes_its_weights_are(tile_store, tmp_path):
+    entry = find_entry("moco", "s1")
+    settings = settings_for(entry, published_file(entry, tmp_path))
+    plan = replace(
+        small_plan(tile_store, "random_s1", epochs=1, weights=settings, task={"head": "pspnet"}),
+        encoder=EncoderSettings(weights="moco", modality="s1"),
+        weights="moco",
+    )
+    facts = evaluate(plan).facts
+    assert facts["weights_sha256"] == file_sha256(tmp_path / "moco.pth")
+    assert facts["weights"] == "moco" and facts["encoder_depth"] == 3
+
+
+def test_tiles_without_any_label_are_no_scores(tile_store, tmp_path):
+    """They would be NaN, and look in a table as if nothing had been evaluated."""
+    store = shutil.copytree(tile_store, tmp_path / "tiles.zarr")
+    zarr.open_array(store / "test" / "label", mode="r+")[:] = 255
+    with pytest.raises(PipelineError, match="no tile of the group 'test' of .* has a label in la"):
+        evaluate(small_plan(store, epochs=1))
 
 
 def test_mistakes_end_in_one_line(tile_store):

@@ -13,9 +13,11 @@ import yaml
 from pipeline.simulator.archive import ProceduralArchive
 from pipeline.simulator.server import SimulatedEarthEngine
 from tests.benchmarks.bench_slots import most_in_flight
+from tests.training.learnable_tiles import TEST, small_settings, write_tile_store
 from tests.workflow.conftest import ROOT, Workflow
 from tests.workflow.killed_builds import copy_of
 from tests.workflow.slurm_cluster import NODES, Job, SlurmCluster, missing_programs, slurm_cluster
+from training.scores.rows import read_row
 
 PROFILE = ROOT / "profiles" / "slurm"
 SLOTS = 2
@@ -158,6 +160,23 @@ def test_a_run_asks_for_gpus_and_machines(slurm, finished, tmp_path, machines, n
     assert f"gpu:{machines}" in job.devices
     assert job.nodes == nodes
     slurm.wait_until_idle()
+
+
+@pytest.mark.slow
+def test_an_evaluation_on_two_devices_is_two_processes(slurm, tmp_path):
+    """Alone in its job, the first process would train with half of the batch and say nothing."""
+    workflow = Workflow(tmp_path)
+    store = write_tile_store(tmp_path / "tiles.zarr")
+    settings = small_settings(epochs=1, devices=2, seeds=(0,), task={"store": str(store)})
+    workflow.configuration["evaluate"] = settings.model_dump(mode="json")
+    row = f"results/tiny/scores/rows/{settings.planned()[0].path}"
+    with Watch(slurm) as watch:
+        run = submitted(workflow, slurm, row)
+        assert run.wait() == 0, (workflow.directory / "run.txt").read_text()
+    log = next((workflow.folder / "logs" / "evaluate").rglob("*.log")).read_text()
+    assert "All distributed processes registered. Starting with 2 processes" in log
+    assert len(read_row(tmp_path / row).tiles) == TEST - 1
+    assert len(watch.of("rule_evaluate_row_and_keep")) == 1
 
 
 def test_no_rule_wants_all_cores_of_a_machine():
