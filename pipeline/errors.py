@@ -1,19 +1,40 @@
 """Errors meant for the person at the keyboard, and the one place that prints them."""
 
 import errno
+import os
+import select
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-_REMEDIES = {
+_WRITING = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space and run the same command again"),
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run the same command again",
     **dict.fromkeys(
-        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
-        + (errno.ENOTEMPTY,),
+        (errno.EROFS, errno.EEXIST, errno.ENOTEMPTY),
         "choose another place, or make this one a folder that you may write to",
     ),
 }
-"""What to do about the errors of a disk that are nobody's defect."""
+"""What to do about errors that come of writing only."""
+
+_REMEDIES = {
+    errno.ENOENT: "correct the path, or make its folder first",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR),
+        "choose another place, or make this one a file or folder of your own",
+    ),
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "choose a path without a circle of links",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE),
+        "raise the limit on open files (ulimit -n) or use fewer workers",
+    ),
+    **dict.fromkeys(
+        (errno.EIO, errno.ESTALE),
+        "the disk fails or is gone; look after it and run the same command again",
+    ),
+}
+"""What to do about errors of a disk that come of reading as well."""
 
 
 class PipelineError(Exception):
@@ -29,19 +50,42 @@ def fail(message: str) -> NoReturn:
 def run_step(step: Callable[[], None]) -> None:
     """Run the body of a ``python -m pipeline.<step>`` command.
 
-    A `PipelineError`, a full disk or a place that cannot be written to ends in one line and exit
-    code 1, Ctrl-C in exit code 130.
-    Anything else is a defect of ours and keeps its traceback.
+    A `PipelineError`, a full disk or a file that cannot be written or read ends in one line and
+    exit code 1, Ctrl-C in exit code 130. Whoever no longer reads what is printed (``| head``) ends
+    it without a word. Anything else is a defect of ours and keeps its traceback.
     """
     try:
         step()
+        sys.stdout.flush()
     except PipelineError as error:
         fail(" ".join(str(error).split("\n")))
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
-        if remedy is None:
+    except BrokenPipeError:
+        if not _output_is_closed():
             raise
-        fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; {remedy}")
+        raise SystemExit(1) from None
+    except OSError as error:
+        fail(_told(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _told(error: OSError) -> str:
+    """One line about an error of the disk; raises the error if it is none."""
+    number = error.errno or 0
+    if number in _WRITING:
+        return f"cannot write {error.filename or 'a file'}: {error.strerror}; {_WRITING[number]}"
+    if number in _REMEDIES:
+        name = error.filename or "a file"
+        return f"cannot read or write {name}: {error.strerror}; {_REMEDIES[number]}"
+    raise error
+
+
+def _output_is_closed() -> bool:
+    """Whether nobody reads standard output any more; then nothing is written to it from now on."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), select.POLLOUT)
+    closed = any(event & select.POLLERR for _, event in output.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed

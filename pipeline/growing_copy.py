@@ -44,7 +44,7 @@ class SyncedStore(LocalStore):
     def set_sync(self, key: str, value: Buffer) -> None:
         """Write a file whole or not at all."""
         with atomic_file(self.root / key) as file:
-            file.write(value.as_numpy_array())
+            file.write(value.as_numpy_array().data)
 
 
 class GrowingCopy:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -25,23 +27,48 @@ def test_our_own_error_is_one_line(capsys):
 
 
 @pytest.mark.parametrize(
-    ("number", "remedy"),
+    ("number", "told", "remedy"),
     [
-        (errno.ENOSPC, "free some space"),
-        (errno.EDQUOT, "free some space"),
-        (errno.EACCES, "choose another place"),
-        (errno.EROFS, "choose another place"),
-        (errno.ENOTDIR, "choose another place"),
+        (errno.ENOSPC, "cannot write", "free some space"),
+        (errno.EDQUOT, "cannot write", "free some space"),
+        (errno.EFBIG, "cannot write", "raise the limit on the size of files"),
+        (errno.EROFS, "cannot write", "choose another place"),
+        (errno.EACCES, "cannot read or write", "choose another place"),
+        (errno.ENOTDIR, "cannot read or write", "choose another place"),
+        (errno.ENOENT, "cannot read or write", "correct the path"),
+        (errno.ENAMETOOLONG, "cannot read or write", "choose a shorter name"),
+        (errno.EMFILE, "cannot read or write", "raise the limit on open files"),
+        (errno.EIO, "cannot read or write", "the disk fails"),
     ],
 )
-def test_a_disk_that_refuses_is_one_line_with_a_remedy(number, remedy, capsys):
-    code, told = ended(OSError(number, os.strerror(number), "results/a.json"), capsys)
-    assert code == 1 and told.count("\n") == 1
-    assert told.startswith(f"error: cannot write results/a.json: {os.strerror(number)}; {remedy}")
+def test_a_disk_that_refuses_is_one_line_with_a_remedy(number, told, remedy, capsys):
+    code, line = ended(OSError(number, os.strerror(number), "results/a.json"), capsys)
+    assert code == 1 and line.count("\n") == 1
+    assert line.startswith(f"error: {told} results/a.json: {os.strerror(number)}; {remedy}")
 
 
 def test_an_interrupt_is_told_and_a_defect_is_raised(capsys):
     code, told = ended(KeyboardInterrupt(), capsys)
     assert code == 130 and told.startswith("interrupted")
-    with pytest.raises(OSError, match="Input/output"):
-        ended(OSError(errno.EIO, os.strerror(errno.EIO)), capsys)
+    for defect in (OSError(errno.EBADF, "Bad file descriptor"), OSError("nobody knows")):
+        with pytest.raises(OSError, match="Bad|nobody"):
+            ended(defect, capsys)
+
+
+def test_a_connection_that_breaks_is_no_closed_output(capfd):
+    def step():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_step(step)
+
+
+def test_whoever_reads_the_first_lines_only_sees_no_traceback():
+    step = "from pipeline.errors import run_step; run_step(lambda: print('line\\n' * 100_000))"
+    run = subprocess.Popen(
+        [sys.executable, "-c", step], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert run.stdout.readline() == b"line\n"
+    run.stdout.close()
+    assert run.wait() == 1 and run.stderr.read() == b""
+    run.stderr.close()
