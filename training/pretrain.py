@@ -76,7 +76,7 @@ def _make_task(plan: RunPlan, data: PretrainData) -> CromssTask:
         identity=plan.identity,
         scored=tuple(scored),
         log_every=plan.settings.log_every,
-        compiled=plan.settings.compile,
+        compile_choice=plan.settings.compile,
     )
 
 

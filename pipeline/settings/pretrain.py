@@ -10,6 +10,8 @@ RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_leng
 Model = Literal["mid", "late", "single_s1", "single_s2"]
 Scaling = Literal["clip2std", "clip2std_uint8"]
 Upsampling = Literal["nearest", "bilinear", "bicubic"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Compile = Literal["auto", True, False]
 
 
 class SelectionWeightSettings(Section):
@@ -138,10 +140,16 @@ class PretrainSettings(Section):
     )
     devices: int = Field(1, ge=1, description="GPUs (or CPU processes) of one run on each machine")
     nodes: int = Field(1, ge=1, description="Machines of one run")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+    precision: Precision = Field(
         "32-true", description="Number format inside the networks; the loss is always float32"
     )
-    compile: bool = Field(False, description="Compile networks and loss (torch.compile)")
+    compile: Compile = Field(
+        "auto",
+        description=(
+            "Compile networks and loss (torch.compile); auto: on a GPU, what a trial shows to compile"
+            " and to give the same; true: both, or stop; false: neither"
+        ),
+    )
     deterministic: bool = Field(
         False, description="Only algorithms that give the same bits on every run; slower on GPUs"
     )

@@ -3,8 +3,9 @@
 Every step stays on the device. Sums are read when an epoch ends, the loss every few steps.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -13,13 +14,14 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from pipeline.errors import PipelineError
-from pipeline.settings.pretrain import PretrainRun
+from pipeline.settings.pretrain import Compile, Precision, PretrainRun
 from training.cromss.fusion import Modality
 from training.cromss.networks import build_network, logits_by_modality
 from training.cromss.objective import Objective, RunLoss
 from training.loading.batch import BatchPreparation, NetworkBatch
 from training.loading.inputs import InputContract
 from training.loading.samples import StoredBatch
+from training.run.compilation import CompiledOnTrial, chosen_compilation
 from training.run.epoch_tallies import TrainingTallies, ValidationTallies
 from training.run.loss_watch import LossWatch
 from training.run.metric_table import ALL, Measurement
@@ -43,7 +45,7 @@ class CromssTask(L.LightningModule):
         identity: Plain values that are written into checkpoints.
         scored: Kinds of labels that there are: "validation", and maybe "truth" and "clean".
         log_every: Steps between two looks at the loss.
-        compiled: Compile network and loss.
+        compile_choice: What to compile; see `training.run.compilation`.
 
     Attributes:
         net: The network; its weights are the only ones in a checkpoint.
@@ -58,7 +60,7 @@ class CromssTask(L.LightningModule):
         identity: dict[str, Any],
         scored: tuple[str, ...] = ("validation",),
         log_every: int = 20,
-        compiled: bool = False,
+        compile_choice: Compile = False,
     ) -> None:
         super().__init__()
         self.run = run
@@ -68,23 +70,45 @@ class CromssTask(L.LightningModule):
         self._identity = identity
         self._scored = scored
         self._log_every = log_every
-        self._compiled = compiled
+        self._compile_choice: Compile = compile_choice
         self._validation_loss = RunLoss(run, training=False)
         self._weighing = RunLoss(run, training=True)
-        self._training_loss = self._weighing
+        self._training_loss: Callable[..., Objective] = self._weighing.forward
+        self._training_logits: Callable[..., dict[Modality, Tensor]] = self._logits
         self._plateau: ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
         self._rows: list[Measurement] = []
 
     def setup(self, stage: str) -> None:
-        """Join the ranks' batches if the run asks for it; compile if the user does."""
-        if self.run.selection.scope == "global" and self.trainer.world_size > 1:
-            self._training_loss = RunLoss(self.run, training=True, group=dist.group.WORLD)
-        if self._compiled:
-            # One graph for each shape: crops in training, whole frames in validation.
-            self.net.compile(dynamic=False)
-            if self._training_loss is self._weighing:
-                self._training_loss.compile(dynamic=False)
+        """Join the ranks' batches if the run asks for it; compile what is worth it.
+
+        Raises:
+            PipelineError: Compiling is insisted on and fails.
+        """
+        is_joint = self.run.selection.scope == "global" and self.trainer.world_size > 1
+        if is_joint:
+            self._training_loss = RunLoss(self.run, True, dist.group.WORLD).forward
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        precision = cast(Precision, self.trainer.precision)
+        parts, remark = chosen_compilation(
+            self._compile_choice,
+            self.run,
+            precision,
+            self.trainer.strategy.root_device,
+            deterministic,
+        )
+        self.print(remark, flush=True)
+        compile_on_trial = partial(
+            CompiledOnTrial,
+            deterministic=deterministic,
+            insisted=self._compile_choice is True,
+            say=partial(self.print, flush=True),
+        )
+        if "networks" in parts:
+            self._training_logits = compile_on_trial(self._logits)
+        # The sums over ranks inside of a joint loss are not for the compiler.
+        if "loss" in parts and not is_joint:
+            self._training_loss = compile_on_trial(self._weighing.forward)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, and the plateau schedule that this class steps itself.
@@ -115,7 +139,7 @@ class CromssTask(L.LightningModule):
         """Begin new sums."""
         # As a tensor, so that a compiled loss is not compiled again for every epoch.
         self._epoch = torch.full((), self.current_epoch, device=self.device)
-        self._sums = TrainingTallies(self._training_loss.part_names, self._modalities, self.device)
+        self._sums = TrainingTallies(self._weighing.part_names, self._modalities, self.device)
         self._learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def training_step(self, stored: StoredBatch, batch_number: int) -> Tensor:
@@ -123,7 +147,7 @@ class CromssTask(L.LightningModule):
         if stored.epoch != self.current_epoch:
             raise RuntimeError(f"batch of epoch {stored.epoch} in epoch {self.current_epoch}")
         batch = self.preparation.training_batch(stored)
-        logits = logits_by_modality(self.net, batch.images)
+        logits = self._training_logits(batch.images)
         objective = self._training_loss(logits, batch, self._epoch)
         self._loss = objective.total.detach()
         self._watch.add(batch_number, self._loss, batch.sample_B)
@@ -159,7 +183,7 @@ class CromssTask(L.LightningModule):
     ) -> None:
         """Score full frames: noisy labels and truth of validation samples, or clean tiles."""
         batch = self.preparation.evaluation_batch(stored)
-        logits = logits_by_modality(self.net, batch.images)
+        logits = self._logits(batch.images)
         if dataloader_idx > 0:
             self._scores.score("clean", logits, batch.labels_BHW)
             return
@@ -202,7 +226,7 @@ class CromssTask(L.LightningModule):
     def look(self, stored: StoredBatch) -> tuple[NetworkBatch, dict[Modality, Tensor], Objective]:
         """Inputs, predicted classes (B, H, W) and weights of a batch of validation samples."""
         batch = self.preparation.evaluation_batch(stored)
-        logits = logits_by_modality(self.net, batch.images)
+        logits = self._logits(batch.images)
         objective = self._weighing(logits, batch, self.current_epoch)
         classes = {name: logits_BCHW.argmax(1) for name, logits_BCHW in logits.items()}
         return batch, classes, objective
@@ -220,6 +244,9 @@ class CromssTask(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Keep the state of the schedule until there is one."""
         self._plateau_state = checkpoint.get(_PLATEAU)
+
+    def _logits(self, images: dict[Modality, Tensor]) -> dict[Modality, Tensor]:
+        return logits_by_modality(self.net, images)
 
     @property
     def _modalities(self) -> tuple[Modality, ...]:

@@ -232,13 +232,12 @@ def test_one_graph_serves_every_epoch():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("autocast", [False, True])
-def test_compilation_changes_nothing_beyond_rounding(autocast):
+def test_compilation_changes_nothing_beyond_rounding():
     torch._dynamo.reset()
     criterion = CromssLoss(NUM_CLASSES)
     compiled = torch.compile(criterion, fullgraph=True)
     z1, z2, labels, prior = make_batch(2, 64, "cpu")
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
         inputs = (z1, z2, labels.to(torch.uint8), prior)
         eager = forward_backward(lambda *batch: criterion(*batch).total, *inputs)
         fused = forward_backward(lambda *batch: compiled(*batch).total, *inputs)
