@@ -123,6 +123,14 @@ def date_title(date: xr.Dataset) -> str:
     return str(date["s2_time"].values.astype("datetime64[D]"))
 
 
+def place_text(lon: float, lat: float, digits: int) -> str:
+    """A place as people write it: degrees with N or S, and E or W."""
+    if not np.isfinite([lon, lat]).all():
+        return "place unknown"
+    north, east = "N" if lat >= 0 else "S", "E" if lon >= 0 else "W"
+    return f"{abs(lat):.{digits}f}° {north}, {abs(lon):.{digits}f}° {east}"
+
+
 def sample_gallery(sample: xr.Dataset, caption: str) -> Image.Image:
     """One sample: a column a date and a row a panel; of a single date, the panels in reading order.
 

@@ -2,20 +2,25 @@
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from pipeline.dynamic_world.store import DW_ARRAYS
 from pipeline.finish import finish_store
+from pipeline.grid import patch_grid
 from pipeline.ledger import Reason, Status
+from pipeline.locations.location import Location
 from pipeline.locations.table import write_locations
 from pipeline.osm_landuse.agreement import Verdict, measure_agreement
 from pipeline.osm_landuse.store import OSM_ARRAYS, OSM_RECORDS
 from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
 from pipeline.report import label_sums
+from pipeline.season_pixels import SeasonPixels
 from pipeline.settings.tree import Settings, validate_settings
 from pipeline.statistics import main as write_statistics
 from pipeline.store.commit import write_commit
@@ -37,39 +42,52 @@ OSM_TILES = {"train": 2, "test": 2}
 _HOUR_MS = 3_600_000
 
 
-def make_build(results: Path) -> Settings:
-    """Everything the report reads, below ``<results>/small``."""
+def make_build(
+    results: Path,
+    patch: int = PATCH,
+    season_pixels: Callable[[int, int], SeasonPixels] | None = None,
+    tile_pixels: Callable[[str, int], dict[str, NDArray]] | None = None,
+) -> Settings:
+    """Everything the report reads, below ``<results>/small``.
+
+    Args:
+        results: Folder.
+        patch: Pixels of a patch.
+        season_pixels: Of a sample and season; by default noise.
+        tile_pixels: Of a split and sample of ``dw.zarr``; by default noise.
+    """
     settings = validate_settings(
         {
             "name": "small",
             "results": str(results),
-            "grid": {"pixels": PATCH},
+            "grid": {"pixels": patch},
             "store": {"shard_size": SHARD_SIZE},
-            "locations": {"count": COUNT},
+            "locations": {"sampler": "points", "table": "places.csv", "count": None},
         }
     )
     folder = settings.folder
     folder.mkdir(parents=True)
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
-    _make_nol(settings)
-    _make_dw(folder)
-    _make_osm(folder)
+    _make_nol(settings, season_pixels or _season)
+    _make_dw(folder, tile_pixels or _dw_tile)
+    _make_osm(folder, tile_pixels or _dw_tile)
     _make_records(folder)
     stores = [str(folder / f"{name}.zarr") for name in ("nol", "dw", "osm")]
     label_sums.main([*stores, "--output", str(folder / "report" / "label_sums.json")])
     return settings
 
 
-def _make_nol(settings: Settings) -> None:
+def _make_nol(settings: Settings, season_pixels) -> None:
+    patch = settings.grid.pixels
     folder, store = settings.folder, settings.folder / "nol.zarr"
     create_store(store, settings, COUNT)
-    places = [make_location(sample, PATCH, SHARD_SIZE) for sample in range(COUNT)]
-    places = [replace(one, lon=15 + 0.2 * one.sample, lat=47 + 0.1 * one.sample) for one in places]
+    places = [make_location(sample, patch, SHARD_SIZE) for sample in range(COUNT)]
+    places = [_moved(place, 15 + 0.2 * place.sample, 47 + 0.1 * place.sample) for place in places]
     write_locations(folder / "locations.parquet", places)
     for shard in range(COUNT // SHARD_SIZE):
         samples = range(SHARD_SIZE * shard, SHARD_SIZE * (shard + 1))
         kept = [sample for sample in samples if sample not in REJECTED]
-        pixels = {(sample, s): _season(sample, s) for sample in kept for s in range(4)}
+        pixels = {(sample, s): season_pixels(sample, s) for sample in kept for s in range(4)}
         hashes = write_shard(store, shard, pixels)
         rows = [row for sample in samples for row in _nol_rows(sample)]
         ledger = folder / "shards" / f"{shard}.parquet"
@@ -77,6 +95,10 @@ def _make_nol(settings: Settings) -> None:
     index, locations = folder / "nol.index.parquet", folder / "locations.parquet"
     finish_store(settings, store, folder / "shards", locations, index)
     write_statistics(["--store", str(store), "--output", str(folder / "nol.statistics.json")])
+
+
+def _moved(place: Location, lon: float, lat: float) -> Location:
+    return replace(place, lon=lon, lat=lat, grid=patch_grid(lon, lat, place.grid.width))
 
 
 def _season(sample, season):
@@ -105,13 +127,13 @@ def _nol_rows(sample):
     return rows
 
 
-def _make_dw(folder: Path) -> None:
+def _make_dw(folder: Path, tile_pixels) -> None:
     groups = {split: TileGroup(count, TILE, DW_ARRAYS) for split, count in DW_TILES.items()}
     store = folder / "dw.zarr"
     create_tile_store(store, groups, _attributes("dw", "expert labels"))
     for split, count in DW_TILES.items():
         valid = [(split, sample) not in DW_INVALID for sample in range(count)]
-        tiles = {sample: _dw_tile(split, sample) for sample in range(count) if valid[sample]}
+        tiles = {sample: tile_pixels(split, sample) for sample in range(count) if valid[sample]}
         write_tiles(store, split, 0, tiles)
         records = _records(split, count)
         records["reason"] = [DW_INVALID.get((split, sample), "") for sample in range(count)]
@@ -119,7 +141,7 @@ def _make_dw(folder: Path) -> None:
     index_store(store, folder / "dw.index.parquet")
 
 
-def _make_osm(folder: Path) -> None:
+def _make_osm(folder: Path, tile_pixels) -> None:
     groups = {
         split: TileGroup(count, TILE, OSM_ARRAYS, OSM_RECORDS) for split, count in OSM_TILES.items()
     }
@@ -130,7 +152,7 @@ def _make_osm(folder: Path) -> None:
         chosen = [sample for sample in range(DW_TILES[split]) if (split, sample) not in DW_INVALID]
         tiles = {}
         for position, sample in enumerate(chosen[:count]):
-            dw = _dw_tile(split, sample)
+            dw = tile_pixels(split, sample)
             osm = np.random.default_rng(sample).integers(0, 13, (TILE, TILE), np.uint8)
             osm[:4] = 255
             tiles[position] = dw | {"label": osm, "label_dw": dw["label"]}
@@ -163,10 +185,13 @@ def _records(split, count):
     day = int(dt.datetime(2020, 5, 1, 10, tzinfo=dt.UTC).timestamp() * 1000)
     samples = range(count)
     shift = 0 if split == "train" else 5
+    lonlat = [(15.0 + 0.1 * (s + shift), 47.5 + 0.05 * (s + shift)) for s in samples]
+    grids = [patch_grid(lon, lat, TILE) for lon, lat in lonlat]
     known = {
         "id": [f"{split}-{sample}" for sample in samples],
-        "lon": [15.0 + 0.1 * (sample + shift) for sample in samples],
-        "lat": [47.5 + 0.05 * (sample + shift) for sample in samples],
+        "lon": [lon for lon, _ in lonlat],
+        "lat": [lat for _, lat in lonlat],
+        **{name: [getattr(grid, name) for grid in grids] for name in ("epsg", "left", "top")},
         "split": [split] * count,
         "s2_time": [day + 30 * 24 * _HOUR_MS * sample for sample in samples],
         "s1_time": [day + (30 * sample + 4) * 24 * _HOUR_MS for sample in samples],

@@ -15,6 +15,7 @@ from pipeline.gallery import (
     date_title,
     label_map,
     natural_colour,
+    place_text,
     sample_dates,
 )
 from pipeline.label_classes import LabelClass
@@ -140,7 +141,7 @@ def _show(axes: Axes, picture: Pixels) -> None:
 
 
 def _where(sample: xr.Dataset) -> str:
-    return f"{sample['lat'].item():.2f}° N, {sample['lon'].item():.2f}° E"
+    return place_text(sample["lon"].item(), sample["lat"].item(), digits=2)
 
 
 def _largest_share(counts: NDArray[np.int64], ids: Sequence[int]) -> float:

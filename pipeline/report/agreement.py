@@ -48,17 +48,29 @@ def season_pairs(tables: Mapping[str, Sequence[Sequence[int]]]) -> list[SeasonPa
     return pairs
 
 
-def class_persistence(tables: Mapping[str, Sequence[Sequence[int]]]) -> dict[int, float]:
+@dataclass(frozen=True)
+class Persistence:
+    """How a class stays from season to season.
+
+    Attributes:
+        share: Of the pixels of the class in one season, those of the same class in another.
+        pixels: Pixels of the class, counted once for each other season that labels them too.
+    """
+
+    share: float
+    pixels: int
+
+
+def class_persistence(tables: Mapping[str, Sequence[Sequence[int]]]) -> dict[int, Persistence]:
     """By class id: how often a pixel of the class in one season has it in another one too.
 
     Pairs of seasons are taken both ways: 2 n_cc / (row sum + column sum).
     """
     total = sum((np.array(table) for table in tables.values()), start=np.zeros((1, 1), np.int64))
     either = total.sum(axis=0) + total.sum(axis=1)
-    classes = load_legend("dynamic_world")
     return {
-        row.id: float(2 * total[row.id, row.id] / either[row.id])
-        for row in classes
+        row.id: Persistence(float(2 * total[row.id, row.id] / either[row.id]), int(either[row.id]))
+        for row in load_legend("dynamic_world")
         if len(either) > row.id and either[row.id]
     }
 

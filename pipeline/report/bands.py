@@ -31,6 +31,7 @@ class BandComparison:
         std: Likewise.
         published_mean: Over SSL4EO-S12, whose images the released dataset has.
         published_std: Likewise.
+        count: Pixels of the store that were summed.
     """
 
     band: str
@@ -39,6 +40,7 @@ class BandComparison:
     std: float
     published_mean: float
     published_std: float
+    count: int
 
     @property
     def shift(self) -> float:
@@ -65,7 +67,7 @@ def compare_bands(statistics: Mapping[str, Mapping[str, float]]) -> list[BandCom
     """Each band of a store beside the published figures, in the order of ``bands.csv``.
 
     Args:
-        statistics: By band, with ``mean`` and ``std``.
+        statistics: By band, with ``mean``, ``std`` and ``count``.
     """
     published = {row.band: row for row in load_published()}
     return [
@@ -76,6 +78,7 @@ def compare_bands(statistics: Mapping[str, Mapping[str, float]]) -> list[BandCom
             float(statistics[band.name]["std"]),
             published[band.name].mean,
             published[band.name].std,
+            int(statistics[band.name]["count"]),
         )
         for band in all_bands()
         if band.name in statistics

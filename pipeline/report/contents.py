@@ -21,6 +21,7 @@ from pipeline.osm_landuse.agreement import Verdict
 from pipeline.report.acquisitions import Acquisitions, acquisitions
 from pipeline.report.agreement import (
     OsmAgreement,
+    Persistence,
     SeasonPair,
     class_persistence,
     osm_agreement,
@@ -126,7 +127,7 @@ class Contents:
     stores: Mapping[str, StoreContents]
     bands: Sequence[BandComparison]
     season_pairs: Sequence[SeasonPair]
-    persistence: Mapping[int, float]
+    persistence: Mapping[int, Persistence]
     least_agreeing: Sequence[tuple[float, int]]
     osm: OsmAgreement | None
     effort: Effort

@@ -54,8 +54,14 @@ def count_outcomes(
         if reason != KEPT
     }
     kept = (split for reason, split in zip(reasons, splits, strict=True) if reason == KEPT)
-    by_split = dict(sorted(Counter(kept).items()))
+    by_split = dict(sorted(Counter(kept).items(), key=lambda item: _split_order(item[0])))
     return Outcomes(store, unit, len(reasons), counts[KEPT], rejected, by_split)
+
+
+def _split_order(split: str) -> tuple[int, str]:
+    """Training first, test last."""
+    known = ("train", "validation", "test")
+    return (known.index(split) if split in known else len(known), split)
 
 
 def outcome_names(valid: Iterable[Any], reasons: Iterable[Any]) -> list[str]:
@@ -122,7 +128,7 @@ def seasonal_distributions(
             {row.id: int(pixels[row.key]) for row in legend},
             int(pixels["unlabelled"]),
         )
-        for split, seasons in sorted(by_split.items())
+        for split, seasons in sorted(by_split.items(), key=lambda item: _split_order(item[0]))
         for season, pixels in sorted(seasons.items(), key=lambda item: (item[0] != "all", item[0]))
     ]
 
@@ -146,5 +152,5 @@ def tile_distributions(
             {row.id: int(pixels.get(str(row.id), 0)) for row in legend},
             int(pixels.get(str(UNLABELLED), 0)),
         )
-        for split, pixels in sorted(by_split.items(), key=lambda item: item[0] != "train")
+        for split, pixels in sorted(by_split.items(), key=lambda item: _split_order(item[0]))
     ]

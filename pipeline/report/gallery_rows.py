@@ -11,8 +11,16 @@ import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.gallery import Panel, date_title, edges, sample_dates, sample_gallery, sample_panels
-from pipeline.report.charts import WARNING
+from pipeline.gallery import (
+    Panel,
+    date_title,
+    edges,
+    place_text,
+    sample_dates,
+    sample_gallery,
+    sample_panels,
+)
+from pipeline.report.charts import WARNING_INK
 from pipeline.report.contents import Contents, StoreContents
 from pipeline.report.pictures import SIMULATED_MARK, Picture, embed_image, save_image
 from pipeline.store.groups import group_names
@@ -177,7 +185,7 @@ def _shown(
     store: StoreContents, sample: xr.Dataset, choice: Choice, folder: Path, name: str
 ) -> GallerySample:
     sample_id = str(sample["id"].item())
-    place = f"{sample['lat'].item():.4f}° N, {sample['lon'].item():.4f}° E"
+    place = place_text(sample["lon"].item(), sample["lat"].item(), digits=4)
     mark = f"{SIMULATED_MARK}  " if store.simulated else ""
     file = f"gallery/{name}.png"
     save_image(sample_gallery(sample, f"{mark}{sample_id}  {place}"), folder / file)
@@ -232,4 +240,4 @@ def _mark(strip: Image.Image) -> None:
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(11)
     box = draw.textbbox((4, strip.height - 16), SIMULATED_MARK, font=font)
     draw.rectangle((box[0] - 3, box[1] - 2, box[2] + 3, box[3] + 2), fill="white")
-    draw.text((4, strip.height - 16), SIMULATED_MARK, fill=WARNING, font=font)
+    draw.text((4, strip.height - 16), SIMULATED_MARK, fill=WARNING_INK, font=font)

@@ -77,7 +77,9 @@ def interactive_map(stores: Sequence[Places]) -> MapParts:
     """The map of all candidates by store and status."""
     extent = map_extent(stores, margin=3.0)
     west, south, east, north = extent
-    canvas = folium.Map(tiles=None, prefer_canvas=True, min_zoom=1, world_copy_jump=True)
+    canvas = folium.Map(
+        tiles=None, prefer_canvas=True, min_zoom=1, world_copy_jump=True, control_scale=True
+    )
     # no script and no style from anywhere: the page holds Leaflet
     canvas.default_js, canvas.default_css = [], []
     root = folium.Figure()

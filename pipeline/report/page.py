@@ -73,7 +73,7 @@ def attention(contents: Contents) -> list[str]:
         if store.verification is None:
             lines.append(f"{store.name}.zarr has not been verified")
         elif not store.verification.passed:
-            found = _plural(len(store.verification.findings), "finding")
+            found = _plural(store.verification.found, "finding")
             failed = ", ".join(one.check for one in store.verification.checks if not one.passed)
             lines.append(f"verification of {store.name}.zarr: {found} ({failed})")
     if warning := offset_warning(contents.bands):
@@ -87,10 +87,10 @@ def attention(contents: Contents) -> list[str]:
 def findings_by_check(verification: Verification) -> list[tuple[Sequence[Finding], int]]:
     """Of each check the first findings and the number of all, so that none drowns the others."""
     groups = [
-        [one for one in verification.findings if one.check == check.check]
+        ([one for one in verification.findings if one.check == check.check], check.found)
         for check in verification.checks
     ]
-    return [(group[:_FINDINGS_OF_A_CHECK], len(group)) for group in groups if group]
+    return [(group[:_FINDINGS_OF_A_CHECK], count) for group, count in groups if count]
 
 
 def rebuild_command(contents: Contents) -> str:

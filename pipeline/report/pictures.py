@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.atomic_file import write_atomically
-from pipeline.report.charts import WARNING
+from pipeline.report.charts import WARNING_INK
 
 SIMULATED_MARK = "SIMULATED"
 _PNG_DPI = 160
@@ -61,9 +61,11 @@ def save_chart(figure: Figure, folder: Path, name: str, simulated: bool) -> Pict
 
 
 def mark_figure(figure: Figure) -> None:
-    """Write on a chart that its data are simulated."""
-    mark = figure.text(0.995, 0.995, SIMULATED_MARK, ha="right", va="top", weight="bold")
-    mark.set(fontsize=6.5, color=WARNING)
+    """Write on a chart, above everything else, that its data are simulated."""
+    # a title, because the layout leaves room for titles
+    figure.suptitle(
+        SIMULATED_MARK, x=0.995, ha="right", fontsize=6.5, weight="bold", color=WARNING_INK
+    )
 
 
 def embed_image(image: Image.Image, name: str, files: tuple[str, ...] = ()) -> Picture:

@@ -30,7 +30,7 @@ def test_both_figures_are_drawn_and_marked(folder, tmp_path):
     for name in names:
         picture = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
         assert picture.std() > 20
-        mark = np.abs(picture[:40, -140:].astype(int) - [213, 94, 0]).sum(axis=-1)
+        mark = np.abs(picture[:40, -140:].astype(int) - [163, 59, 0]).sum(axis=-1)
         assert (mark < 40).any()
 
 

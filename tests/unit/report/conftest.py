@@ -1,24 +1,55 @@
-"""A tiny build and its report, made once for the tests of a process."""
+"""A tiny build with planted defects and its report, made once for the tests of a process."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from pipeline.legend import UNLABELLED
 from pipeline.report.__main__ import main
 from pipeline.settings.tree import Settings
-from pipeline.verify.findings import Finding, verification, write_verification
-from tests.small_build import make_build
-
-DEFECTS = (
-    Finding("alignment", "s1", "0003", 1, "1.0 px", "0.5 px", "shifted by one pixel"),
-    Finding("band order", "s2_10m", "0004", None, "B3 is B4", "", "bands are swapped"),
-    Finding("label range", "label", "0006", 2, "77", "0 to 8", "no class has this id"),
-    Finding("offset", "s2_10m", "0007", 0, "+1000", "0", "offset of baseline 04.00 left in"),
+from pipeline.verify.__main__ import main as verify
+from tests.small_build import TILE, make_build
+from tests.unit.verify.painted_store import (
+    PATCH,
+    offset,
+    paint,
+    paint_tile,
+    relabelled,
+    shifted,
+    swapped,
 )
-"""As `verify` tells of a shift, a swapped band, a wrong class id and an offset."""
+
+GRASS = 2
+SHIFTED, SWAPPED, RELABELLED, RAISED = (3, 1), (4, 3), (6, 2), (7, 0)
+"""Samples and seasons with a planted defect."""
+
+DEFECTS = {
+    SHIFTED: ("alignment", shifted("s2_10m")),
+    SWAPPED: ("bands", swapped("s1", 0, 1)),
+    RELABELLED: ("classes", relabelled({4: 77})),
+    RAISED: ("offset", offset("s2_10m", "s2_20m", "s2_60m")),
+}
+"""What is planted in each, and the check that has to find it."""
+
+
+def painted_season(sample, season):
+    """A painted landscape, defective in four scenes; labels change along its edges."""
+    _, change = DEFECTS.get((sample, season), (None, lambda scene: scene))
+    scene = change(paint(sample, season))
+    label = scene.label.copy()
+    label[: 6 * season] = GRASS
+    label[-4 * season - 1 :] = UNLABELLED
+    return replace(scene, label=label)
+
+
+def painted_tile(split, sample):
+    """A painted tile without label along one edge."""
+    tile = paint_tile(10 * len(split) + sample, TILE)
+    tile["label"][:, :3] = UNLABELLED
+    return tile
 
 
 class Numbers(HTMLParser):
@@ -75,11 +106,10 @@ def write_report(settings: Settings) -> Path:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory) -> Report:
-    """The report of a build in which `verify` found four defects in one store."""
-    settings = make_build(tmp_path_factory.mktemp("report"))
-    examined = [(finding.check, 9, f"what {finding.check} means") for finding in DEFECTS]
-    found = verification("nol.zarr", True, "0.1.0", examined, DEFECTS)
-    write_verification(settings.folder / "verify" / "nol.json", found)
-    clean = verification("dw.zarr", True, "0.1.0", examined, [])
-    write_verification(settings.folder / "verify" / "dw.json", clean)
+    """The report of a build with four defects in one store, as `verify` finds them."""
+    folder = tmp_path_factory.mktemp("report")
+    settings = make_build(folder, PATCH, painted_season, painted_tile)
+    for name in ("nol", "dw"):
+        output = settings.folder / "verify" / f"{name}.json"
+        verify([str(settings.folder / f"{name}.zarr"), "--report-only", "--output", str(output)])
     return Report(settings, write_report(settings))

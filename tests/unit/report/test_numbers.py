@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.label_classes import label_classes
 from pipeline.report.acquisitions import acquisitions
-from pipeline.report.agreement import class_persistence, osm_agreement, season_pairs
+from pipeline.report.agreement import Persistence, class_persistence, osm_agreement, season_pairs
 from pipeline.report.bands import compare_bands, offset_warning
 from pipeline.report.counts import count_outcomes, outcome_names, tile_distributions
 from pipeline.report.effort import read_effort
@@ -16,7 +16,8 @@ NAT = "NaT"
 
 def statistics(shift=0.0, factor=1.0):
     return {
-        row.band: {"mean": row.mean + shift, "std": factor * row.std} for row in load_published()
+        row.band: {"mean": row.mean + shift, "std": factor * row.std, "count": 1000}
+        for row in load_published()
     }
 
 
@@ -25,7 +26,7 @@ def test_outcomes_are_sorted_by_number():
     counted = count_outcomes("nol", "locations", names, ["train", "train", "", "test", ""])
     assert (counted.total, counted.kept) == (5, 2)
     assert list(counted.rejected.items()) == [("nodata", 2), ("cloud", 1)]
-    assert counted.splits == {"test": 1, "train": 1}
+    assert list(counted.splits.items()) == [("train", 1), ("test", 1)]
     assert counted.share(2) == pytest.approx(0.4)
 
 
@@ -75,7 +76,10 @@ def test_seasons_and_classes_that_stay():
     table[1, 1], table[1, 2], table[2, 1] = 6, 2, 2
     (pair,) = season_pairs({"0-3": table.tolist()})
     assert (pair.seasons, pair.joint, pair.same) == ((0, 3), 10, 6)
-    assert class_persistence({"0-3": table.tolist()}) == {1: 0.75, 2: 0.0}
+    assert class_persistence({"0-3": table.tolist()}) == {
+        1: Persistence(0.75, 16),
+        2: Persistence(0.0, 4),
+    }
     assert class_persistence({}) == {}
 
 

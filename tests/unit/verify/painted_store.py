@@ -39,21 +39,34 @@ def class_spectra():
 
 def paint(sample, season, size=PATCH):
     """Pixels of one scene; the fields of a sample stay from season to season."""
+    bands, radar, label = _paint_fine(sample, season, size)
+    return SeasonPixels(
+        s2_10m=_stack(bands, ["B2", "B3", "B4", "B8"], 1),
+        s2_20m=_stack(bands, ["B5", "B6", "B7", "B8A", "B11", "B12"], 2),
+        s2_60m=_stack(bands, ["B1", "B9", "B10"], 6),
+        s1=radar,
+        label=label,
+    )
+
+
+def paint_tile(sample, size):
+    """Pixels of one tile of a store of tiles, all bands at 10 m."""
+    bands, radar, label = _paint_fine(sample, 0, size)
+    return {"s2": _stack(bands, BANDS, 1), "s1": radar, "label": label}
+
+
+def _paint_fine(sample, season, size):
+    """Bands by name, backscatter and label, all at 10 m."""
     rng = np.random.default_rng([7, sample])
     fields = _fields(rng, size)
     noise = np.random.default_rng([8, sample, season])
     spectra = class_spectra() * noise.uniform(0.95, 1.05)
     fine = spectra[fields] * noise.normal(1, 0.02, (size, size, 13))
-    bands = {name: fine[..., i] for i, name in enumerate(BANDS)}
     echoes = np.array([echo for _, echo, _ in SURFACES])[fields]
-    radar = echoes + noise.normal(0, 1.5, echoes.shape)
-    return SeasonPixels(
-        s2_10m=_stack(bands, ["B2", "B3", "B4", "B8"], 1),
-        s2_20m=_stack(bands, ["B5", "B6", "B7", "B8A", "B11", "B12"], 2),
-        s2_60m=_stack(bands, ["B1", "B9", "B10"], 6),
-        s1=np.rint(radar * 100).astype(np.int16).transpose(2, 0, 1),
-        label=np.array([surface[0] for surface in SURFACES], np.uint8)[fields],
-    )
+    radar = np.rint(100 * (echoes + noise.normal(0, 1.5, echoes.shape)))
+    label = np.array([surface[0] for surface in SURFACES], np.uint8)[fields]
+    bands = {name: fine[..., i] for i, name in enumerate(BANDS)}
+    return bands, radar.astype(np.int16).transpose(2, 0, 1), label
 
 
 def painted_pixels(size=PATCH):
