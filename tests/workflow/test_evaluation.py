@@ -6,6 +6,7 @@ of the network, so that GPUs can be pretended.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -40,6 +41,17 @@ with gpus_of_this_run(1, installed_gpus()):
 """
 
 
+QUICK_JOB = f"""#!{sys.executable}
+import sys
+from pathlib import Path
+
+given = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+for key in ("--output", "--network"):
+    if key in given:
+        Path(given[key]).touch()
+"""
+
+
 def plan(workflow: Workflow, encoders: int, seeds: int) -> Workflow:
     """Evaluations on GPUs of so many encoders, in both modes, on a store that is empty."""
     names = [f"random_{number}" for number in range(encoders)]
@@ -59,26 +71,33 @@ def plan(workflow: Workflow, encoders: int, seeds: int) -> Workflow:
     return workflow
 
 
-@pytest.fixture(scope="module")
-def batch(tmp_path_factory):
-    """Twelve evaluations on three pretended GPUs; the first to get one dies there.
-
-    Jobs call the stand-in beside the interpreter.
-    """
-    workflow = plan(Workflow(tmp_path_factory.mktemp("batch")), encoders=3, seeds=2)
+def run_with_stand_in(
+    workflow: Workflow, job: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow with a stand-in called `python` beside its interpreter, which jobs call."""
     folder = workflow.directory
-    (folder / "python").write_text(JOB)
+    (folder / "python").write_text(job)
     (folder / "python").chmod(0o755)
-    (folder / "interpreter").symlink_to(sys.executable)
+    if not (folder / "interpreter").exists():
+        (folder / "interpreter").symlink_to(sys.executable)
     packages = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
-    run = subprocess.run(
-        [folder / "interpreter", *workflow.command("evaluate", cores=8)[1:]],
+    return subprocess.run(
+        [folder / "interpreter", *workflow.command(*arguments, cores=8)[1:]],
         cwd=folder,
-        env=workflow.environment
-        | {"CUDA_VISIBLE_DEVICES": ",".join(GPUS), "PYTHONPATH": packages, "TMPDIR": str(folder)},
+        env=workflow.environment | {"PYTHONPATH": packages} | environment,
         capture_output=True,
         text=True,
         timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    """Twelve evaluations on three pretended GPUs; the first to get one dies there."""
+    workflow = plan(Workflow(tmp_path_factory.mktemp("batch")), encoders=3, seeds=2)
+    folder = workflow.directory
+    run = run_with_stand_in(
+        workflow, JOB, "evaluate", CUDA_VISIBLE_DEVICES=",".join(GPUS), TMPDIR=str(folder)
     )
     rows = workflow.folder / "scores" / "rows"
     ended = {
@@ -123,3 +142,32 @@ def test_two_hundred_evaluations_can_be_planned(workflow):
     run = plan(workflow, encoders=25, seeds=4).run("--dry-run", "evaluate")
     jobs = executed_rules(run.stdout)
     assert jobs["evaluate_row"] + jobs["evaluate_row_and_keep"] == 200, run.stderr
+
+
+def test_rows_follow_the_file_of_their_weights_and_no_others_do(tmp_path):
+    """Whatever takes the place of the file: another one may well be older than the rows."""
+    workflow = plan(Workflow(tmp_path), encoders=1, seeds=1)
+    settings = workflow.configuration["evaluate"]
+    settings["encoders"] |= {"moco": {"weights": "moco"}, "own": {"weights": "own.pth"}}
+    settings |= {"modes": ["frozen"], "encoders_used": [*settings["encoders"]]}
+    settings["weights"] = {"files": {"moco": "moco.pth"}}
+    for name in ("moco.pth", "own.pth"):
+        (tmp_path / name).write_text("first")
+    rows = {
+        name: f"results/tiny/scores/rows/tiles/{name}/frozen_1_0.parquet"
+        for name in settings["encoders_used"]
+    }
+    made = run_with_stand_in(workflow, QUICK_JOB, *rows.values())
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "moco.pth").write_text("other")
+    os.utime(tmp_path / "moco.pth", (0, 0))
+    assert planned_encoders(workflow.run("--dry-run", *rows.values())) == {"moco"}
+    (tmp_path / "own.pth").write_text("newer")
+    (tmp_path / "elsewhere.pth").write_text("other")
+    settings["weights"] = {"files": {"moco": "elsewhere.pth"}}
+    assert planned_encoders(workflow.run("--dry-run", *rows.values())) == {"moco", "own"}
+
+
+def planned_encoders(run: subprocess.CompletedProcess[str]) -> set[str]:
+    assert run.returncode == 0, run.stderr
+    return set(re.findall(r"tiles: (\w+), frozen, seed 0", run.stdout))
