@@ -29,8 +29,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         with suppress(FileNotFoundError):
             partial.unlink()
-        if isinstance(error, OSError) and error.filename is None:
-            # A full disk shows in `write`, which knows no name.
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
+            # A full disk shows in `write`, which knows no name; and the other name says nothing.
             error.filename = str(path)
         raise
     sync_folder(path.parent)

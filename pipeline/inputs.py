@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.atomic_file import PARTIAL_SUFFIX, write_atomically
 from pipeline.errors import PipelineError, run_step
@@ -66,9 +67,9 @@ def bring(source: str, folder: Path) -> Path:
     if not in_object_storage(source) or path.is_file():
         return path
     place = ObjectPath(source.rstrip("/"))
-    try:
+    if place.is_file():
         _fetch(place, path)
-    except FileNotFoundError:
+    else:
         _fetch_all(place, path)
     return path
 
@@ -90,21 +91,30 @@ def _fetch(place: ObjectPath, path: Path) -> None:
     tag = hashlib.sha256(version.encode()).hexdigest()[:16]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{tag}{PARTIAL_SUFFIX}")
-    told = time.monotonic()
-    with partial.open("ab") as file:
-        while (have := file.tell()) < size:
-            file.write(place.read_range(have, min(_PIECE_BYTES, size - have)))
-            if time.monotonic() - told >= _TOLD_EVERY_S:
-                told = time.monotonic()
-                print(f"{place}: {have / 1e6:.0f} of {size / 1e6:.0f} MB", file=sys.stderr)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("ab") as file:
+            _receive(place, size, file)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     if place.version() != (size, version):
         partial.unlink()
         raise PipelineError(
             f"{place} was replaced while it was fetched; run the same command again"
         )
     partial.replace(path)
+
+
+def _receive(place: ObjectPath, size: int, file: BinaryIO) -> None:
+    """Append what is missing of an object to a file."""
+    told = time.monotonic()
+    while (have := file.tell()) < size:
+        file.write(place.read_range(have, min(_PIECE_BYTES, size - have)))
+        if time.monotonic() - told >= _TOLD_EVERY_S:
+            told = time.monotonic()
+            print(f"{place}: {have / 1e6:.0f} of {size / 1e6:.0f} MB", file=sys.stderr)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

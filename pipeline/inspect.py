@@ -15,6 +15,7 @@ import xarray as xr
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.atomic_file import atomic_file
 from pipeline.errors import PipelineError, run_step
 from pipeline.gallery import sample_gallery
 from pipeline.label_classes import label_classes, label_ids
@@ -173,10 +174,11 @@ def _write_gallery(groups: Groups, place: Place, folder: Path) -> Path:
     mark = "SIMULATED  " if sample.attrs.get("simulated") else ""
     where = f"{sample['lon'].item():.4f} E {sample['lat'].item():.4f} N"
     group = f"{place.group}_" if place.group else ""
-    file = folder / f"{group}sample_{place.index:06d}.png"
-    folder.mkdir(parents=True, exist_ok=True)
-    sample_gallery(sample, f"{mark}{sample['id'].item()}  {where}").save(file)
-    return file
+    path = folder / f"{group}sample_{place.index:06d}.png"
+    picture = sample_gallery(sample, f"{mark}{sample['id'].item()}  {where}")
+    with atomic_file(path) as file:
+        picture.save(file, "PNG")
+    return path
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 A build writes to a disk that its jobs share; what it has finished is copied to the bucket that the
 setting `publish` names. Every object carries the SHA-256 of its content, so that the same command
-sends only what is missing or differs. The object that makes a folder a store goes last: a reader
-sees the store as it was, or as it is.
+sends only what is missing or differs. The objects that make samples, a group and the store visible
+go last, in this order and after all else has been found in the bucket: a reader sees the store as
+it was, or as it is, and what is there in part is no store.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import file_sha256
 from pipeline.settings.tree import load_settings
 from pipeline.store.commit import Commit, read_commit
+from pipeline.store.create import read_attributes
+from pipeline.store.groups import group_names
 from pipeline.store.layout import VALID
 from pipeline.store.metadata import ROOT_DOCUMENT, json_bytes
 from pipeline.store.object_upload import Bucket
@@ -73,7 +76,7 @@ def publish_shard(store: Path, ledger: Path, dataset: str, url: str) -> Publishe
     _refuse_other_store(store, bucket)
     commit = read_commit(ledger, dataset)
     _require_committed(store, commit, ledger)
-    return _send(bucket, store, {key: file.sha256 for key, file in commit.files.items()})
+    return _send(bucket, store, list(commit.files))
 
 
 def publish_store(store: Path, url: str, beside: Sequence[Path] = ()) -> Published:
@@ -92,14 +95,11 @@ def publish_store(store: Path, url: str, beside: Sequence[Path] = ()) -> Publish
         raise PipelineError(f"there is no store at {store}; build it before it is published")
     bucket = Bucket(url)
     _refuse_other_store(store, bucket)
-    last = [name for name in _names(store) if _shows_the_store(name)]
-    first = [name for name in _names(store) if name not in last]
-    published = [
-        _send(bucket, store, {name: file_sha256(store / name) for name in names})
-        for names in (first, *([name] for name in sorted(last, key=_place_in_order)))
-    ]
-    _require_all(bucket, store)
-    published.append(_send(Bucket(bucket.parent), store.parent, _hashes_beside(store, beside)))
+    hidden, *shown = _stages(store)
+    published = [_send(bucket, store, hidden)]
+    _require_all(bucket, store, hidden)
+    published += [_send(bucket, store, names) for names in shown]
+    published.append(_send(Bucket(bucket.parent), store.parent, _names_beside(store, beside)))
     return Published(
         url,
         {f"{store.name}/{name}": sha for part in published[:-1] for name, sha in part.files.items()}
@@ -118,45 +118,52 @@ def _names(store: Path) -> list[str]:
     )
 
 
-def _shows_the_store(name: str) -> bool:
-    """Whether a file makes samples, or the store itself, visible."""
-    return name == ROOT_DOCUMENT or name.startswith(f"{VALID.name}/c/")
+def _stages(store: Path) -> list[list[str]]:
+    """All files: what nobody sees, what makes samples visible, then groups, then the store."""
+    attributes = read_attributes(store) or {}
+    groups = [group for group in group_names(store, attributes) if group]
+    flags = [f"{VALID.name}/c/", *(f"{group}/{VALID.name}/c/" for group in groups)]
+    documents = {f"{group}/{ROOT_DOCUMENT}" for group in groups}
+    stages: list[list[str]] = [[], [], [], []]
+    for name in _names(store):
+        stage = 1 if name.startswith(tuple(flags)) else 2 if name in documents else 0
+        stages[3 if name == ROOT_DOCUMENT else stage].append(name)
+    return stages
 
 
-def _place_in_order(name: str) -> tuple[bool, str]:
-    return name == ROOT_DOCUMENT, name
-
-
-def _hashes_beside(store: Path, beside: Iterable[Path]) -> dict[str, str]:
-    hashes = {}
+def _names_beside(store: Path, beside: Iterable[Path]) -> list[str]:
     for file in beside:
         if file.parent.resolve() != store.parent.resolve():
             raise PipelineError(f"{file} does not lie beside {store}; publish it on its own")
-        hashes[file.name] = file_sha256(file)
-    return hashes
+    return [file.name for file in beside]
 
 
-def _send(bucket: Bucket, folder: Path, hashes: dict[str, str]) -> Published:
-    """Copy files whose content is known, several at a time."""
+def _send(bucket: Bucket, folder: Path, names: Sequence[str]) -> Published:
+    """Copy files, several at a time."""
+    hashes: dict[str, str] = {}
     sent = sent_bytes = 0
     told = time.monotonic()
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
-        pending = {
-            pool.submit(bucket.bring_up_to_date, name, folder / name, sha256): name
-            for name, sha256 in hashes.items()
-        }
+        pending = [pool.submit(_bring_up_to_date, bucket, folder, name) for name in names]
         try:
-            for done, future in enumerate(as_completed(pending), start=1):
-                if future.result():
-                    sent += 1
-                    sent_bytes += (folder / pending[future]).stat().st_size
+            for future in as_completed(pending):
+                name, hashes[name], size = future.result()
+                sent += size is not None
+                sent_bytes += size or 0
                 if time.monotonic() - told >= _TOLD_EVERY_S:
                     told = time.monotonic()
-                    print(f"{done} of {len(hashes)} files", file=sys.stderr, flush=True)
+                    print(f"{len(hashes)} of {len(names)} files", file=sys.stderr, flush=True)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return Published(bucket.url, hashes, sent, sent_bytes)
+    return Published(bucket.url, {name: hashes[name] for name in names}, sent, sent_bytes)
+
+
+def _bring_up_to_date(bucket: Bucket, folder: Path, name: str) -> tuple[str, str, int | None]:
+    """Send a file if need be; its name, its SHA-256, and its bytes if they were sent."""
+    sha256 = file_sha256(folder / name)
+    sent = bucket.bring_up_to_date(name, folder / name, sha256)
+    return name, sha256, (folder / name).stat().st_size if sent else None
 
 
 def _require_committed(store: Path, commit: Commit, ledger: Path) -> None:
@@ -169,10 +176,10 @@ def _require_committed(store: Path, commit: Commit, ledger: Path) -> None:
             )
 
 
-def _require_all(bucket: Bucket, store: Path) -> None:
-    """Compare names and sizes once everything is sent."""
+def _require_all(bucket: Bucket, store: Path, names: Sequence[str]) -> None:
+    """Compare names and sizes of what was sent."""
     there = bucket.sizes()
-    for name in _names(store):
+    for name in names:
         size = (store / name).stat().st_size
         if there.get(name) != size:
             raise PipelineError(
@@ -185,7 +192,7 @@ def _refuse_other_store(store: Path, bucket: Bucket) -> None:
     there = bucket.read(ROOT_DOCUMENT)
     if there is None:
         return
-    ours = json.loads((store / ROOT_DOCUMENT).read_bytes())["attributes"].get("dataset_hash")
+    ours = (read_attributes(store) or {}).get("dataset_hash")
     try:
         theirs = json.loads(there)["attributes"]["dataset_hash"]
     except (ValueError, KeyError, TypeError):

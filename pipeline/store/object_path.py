@@ -9,6 +9,7 @@ its own. Shards cannot be read from ``az://``: Azure gives no last bytes of an o
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -144,12 +145,17 @@ class ObjectPath:
 
 def refusal(url: str, error: BaseError) -> PipelineError:
     """What to tell a person whom object storage does not give what lies at a URL."""
-    reason = str(error).strip().partition("\n")[0]
+    reason = without_user(str(error).strip().partition("\n")[0])
     return PipelineError(
         f"{url} cannot be read ({reason}); check the URL, the network, and the endpoint and "
         "credentials in the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY)"
     )
+
+
+def without_user(text: str) -> str:
+    """A message without what stands before the host in its URLs: it may be a password."""
+    return re.sub(r"://[^/@\s]+@", "://", text)
 
 
 StorePath = Path | ObjectPath

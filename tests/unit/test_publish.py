@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import zarr
 
 from pipeline.errors import PipelineError
 from pipeline.ledger import Status
@@ -13,8 +14,10 @@ from pipeline.settings.tree import validate_settings
 from pipeline.store.commit import write_commit
 from pipeline.store.create import create_store
 from pipeline.store.layout import shard_files
+from pipeline.store.reader import open_store
 from pipeline.store.shards import write_shard
 from tests.small_dataset import make_rows
+from tests.training.learnable_tiles import write_tile_store
 
 
 @pytest.fixture
@@ -126,6 +129,47 @@ def test_command_line(store, small_settings, ledger, url, tmp_path, capsys):
 def test_places_that_are_none_are_refused(place):
     with pytest.raises(PipelineError, match=r"publish = "):
         validate_settings({"publish": place})
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    return write_tile_store(tmp_path / "dw.zarr")
+
+
+def assert_no_store(place, groups):
+    for group in groups:
+        with pytest.raises(PipelineError, match="no Zarr store"):
+            open_store(place, group)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "lost"),
+    [
+        ("nol.zarr", [None], ["s1/c/0/0/0/0/0", "label/zarr.json", "x/c/0", "valid/c/0"]),
+        ("dw.zarr", ["train", "test"], ["test/s2/c/0/0/0/0", "train/y/c/0", "test/valid/c/0"]),
+    ],
+)
+def test_what_is_there_in_part_is_no_store(store, tiles, bucket, name, groups, lost):
+    path = {"nol.zarr": store, "dw.zarr": tiles}[name]
+    zarr.open_array(store / "valid", mode="r+")[:] = True
+    for file in lost:
+        in_the_way = bucket / name / file / "file"  # a folder where an object is to be
+        in_the_way.parent.mkdir(parents=True)
+        in_the_way.touch()
+        with pytest.raises(PipelineError, match="cannot be"):
+            publish_store(path, f"file://{bucket}/{name}")
+        assert_no_store(bucket / name, groups)
+        shutil.rmtree(bucket)
+    publish_store(path, f"file://{bucket}/{name}")
+    for group in groups:
+        assert open_store(bucket / name, group).identical(open_store(path, group))
+
+
+def test_a_place_that_cannot_be_written_is_one_line(store, capsys):
+    with pytest.raises(
+        PipelineError, match=r"file:///proc/nowhere.* cannot be opened .* choose an"
+    ):
+        publish_store(store, "file:///proc/nowhere/nol.zarr")
 
 
 def test_copy_keeps_its_bytes_when_the_store_grows(store, small_settings, bucket, url):
