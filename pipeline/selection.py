@@ -85,7 +85,7 @@ def select_shard(
             else:
                 records.extend(choose_scenes(place, answer, settings.selection.rule))
         if faults:
-            raise PipelineError(_explain(faults, len(locations)))
+            raise _failure(faults, len(locations))
         write_records(output, records, settings.dataset_hash())
     return records
 
@@ -245,14 +245,14 @@ def _fingerprint(locations: Sequence[Location], settings: Settings) -> str:
     return hashlib.sha256(f"{settings.dataset_hash()} {list(locations)}".encode()).hexdigest()
 
 
-def _explain(faults: Sequence[EarthEngineFault], total: int) -> str:
+def _failure(faults: Sequence[EarthEngineFault], total: int) -> PipelineError:
     reasons = Counter(fault.reason.value for fault in faults)
     counted = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
     head = f"{len(faults)} of {total} locations could not be asked ({counted})"
     for fault in faults:
         if isinstance(fault, BudgetExhausted):
-            return f"{head}; {fault}"
-    return f"{head}; the last answer was: {faults[-1]}; run the same command again"
+            return BudgetExhausted(f"{head}; {fault}")
+    return PipelineError(f"{head}; the last answer was: {faults[-1]}; run the same command again")
 
 
 if __name__ == "__main__":

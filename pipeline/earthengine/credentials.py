@@ -14,8 +14,7 @@ from google.auth.credentials import AnonymousCredentials, with_scopes_if_require
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
-from pipeline.earthengine.errors import access_denied, classify
-from pipeline.errors import PipelineError
+from pipeline.earthengine.errors import AccessDenied, access_denied, classify
 from pipeline.settings.services import EarthEngineSettings
 
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
@@ -50,7 +49,7 @@ def anonymous_credentials(url: str) -> Any:
         PipelineError: The URL leads off this machine.
     """
     if not is_loopback(url):
-        raise PipelineError(
+        raise AccessDenied(
             f"earthengine.service {url!r} is not on this machine: only http://127.0.0.1:PORT is "
             "asked without credentials; for the real service write google"
         )
@@ -72,12 +71,12 @@ def _service_account(path: Path) -> Any:
     try:
         return service_account.Credentials.from_service_account_file(str(path), scopes=_SCOPES)
     except OSError as error:
-        raise PipelineError(
+        raise AccessDenied(
             f"earthengine.credentials {path} cannot be read: {error.strerror}"
         ) from None
     except (ValueError, KeyError, AttributeError, google_errors.MalformedError):
         # What the library says may quote the file, and with it the private key.
-        raise PipelineError(
+        raise AccessDenied(
             f"earthengine.credentials {path} is not the JSON key of a service account; download "
             "one from the Google Cloud console"
         ) from None
@@ -94,7 +93,7 @@ def _stored_credentials() -> Any:
     except OSError:
         stored = {}
     except (ValueError, TypeError, AttributeError):
-        raise PipelineError(
+        raise AccessDenied(
             f"{oauth.get_credentials_path()} is damaged; run `earthengine authenticate`"
         ) from None
     if stored.get("refresh_token"):

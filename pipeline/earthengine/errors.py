@@ -74,7 +74,7 @@ class Fatal(EarthEngineFault, PipelineError):
 
 
 class AccessDenied(Fatal):
-    """No, expired or insufficient credentials, or a project that may not use Earth Engine."""
+    """No, expired or insufficient credentials, or none or a wrong project: end the whole build."""
 
 
 class BudgetExhausted(EarthEngineFault, PipelineError):

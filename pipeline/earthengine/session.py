@@ -19,6 +19,8 @@ from pipeline.earthengine.credentials import anonymous_credentials, google_crede
 from pipeline.earthengine.errors import (
     PASSING,
     SERVICE_ERRORS,
+    AccessDenied,
+    BudgetExhausted,
     EarthEngineFault,
     Transient,
     classify,
@@ -26,6 +28,7 @@ from pipeline.earthengine.errors import (
 from pipeline.earthengine.shared_slots import SharedSlots
 from pipeline.earthengine.transport import PooledTransport
 from pipeline.errors import PipelineError
+from pipeline.hopeless import leave_note
 from pipeline.settings.services import EarthEngineSettings, SimulatorSettings
 from pipeline.settings.tree import Settings
 
@@ -88,6 +91,9 @@ def earth_engine(settings: Settings, endpoint: Endpoint, slots: int) -> Iterator
             stack.callback(lambda: budget.add(_traffic(transport)))
             shared = stack.enter_context(_shared_slots(settings, endpoint))
             yield Client(settings.earthengine, slots, budget, transport, shared)
+    except (AccessDenied, BudgetExhausted) as fault:
+        leave_note(settings.folder / "usage", str(fault))
+        raise
     finally:
         _session_open.release()
 
@@ -104,7 +110,7 @@ def _access(settings: Settings, endpoint: Endpoint, stack: ExitStack) -> tuple[s
     service, project = settings.earthengine.service, settings.earthengine.project
     if service == "google":
         if not project:
-            raise PipelineError(
+            raise AccessDenied(
                 "earthengine.project is not set: the real service bills every request to a Google "
                 "Cloud project; give yours, registered for Earth Engine"
             )

@@ -142,6 +142,18 @@ class TestService:
             select("cannot open a session with Earth Engine", "answer", service=url)
 
 
+def test_what_would_fail_every_job_is_not_tried_by_all_of_them(workflow):
+    workflow.configuration |= {
+        "locations": TINY["locations"] | {"count": 12},
+        "store": {"shard_size": 1},
+        "earthengine": {"service": "google"},
+    }
+    run = workflow.run("build_nol", cores=1)
+    assert run.returncode == 1
+    assert 1 <= len(error_lines(run)) <= 3  # a job or two may start before the note is read
+    assert run.stderr.count("no other job is started: earthengine.project is not set") == 1
+
+
 @contextmanager
 def server_that_says(status, body):
     """A web server on this machine with one answer to everything; its address."""

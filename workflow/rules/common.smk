@@ -9,11 +9,18 @@ from snakemake.exceptions import WorkflowError
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, fail
+from pipeline.hopeless import heed_notes
 from pipeline.locations.table import location_count
 from pipeline.run_lock import clear_stale_locks, hold_run_lock
 from pipeline.settings.tree import load_settings, validate_settings
 from pipeline.store.create import refuse_other_store
 from pipeline.store.layout import shard_count, shard_files
+
+
+def start_no_other(reason):
+    """Let the jobs that run come to their end, as after any failure without `keep-going`."""
+    workflow.scheduler.keepgoing = False
+    print(f"no other job is started: {reason}", file=sys.stderr)
 
 
 def nested(values):
@@ -129,6 +136,8 @@ if workflow.is_main_process:
             clear_stale_locks(Path(".snakemake/locks"), SETTINGS.folder)
     if not DRY_RUN:
         write_settings(SETTINGS, Path(SETTINGS_FILE), RUN_LOCK)
+        if RUN_LOCK:
+            heed_notes(SETTINGS.folder / "usage", start_no_other)
 else:
     # The command line of the main process, and so what it granted, is not known in a job.
     SETTINGS = load_settings(Path(SETTINGS_FILE))
