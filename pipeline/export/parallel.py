@@ -1,13 +1,13 @@
 """Work on the samples of a store in several processes, with a bar for the person who waits."""
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
+
+from pipeline.worker_processes import worker_pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,10 +39,7 @@ def map_with_progress(
     if workers == 1 or len(items) < 2:
         yield from shown(map(prepare(), items))
         return
-    # Forked processes would inherit open files and the threads of libraries.
-    context = multiprocessing.get_context("spawn")
-    processes = min(workers, len(items))
-    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(prepare,))
+    pool = worker_pool(min(workers, len(items)), _begin, prepare)
     try:
         waiting = [pool.submit(_carry_out, item) for item in items]
         yield from shown(done.result() for done in as_completed(waiting))
@@ -52,8 +49,6 @@ def map_with_progress(
 
 
 def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that started the others ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _work  # noqa: PLW0603  (the only place that outlives a task in a pool)
     _work = prepare()
 
