@@ -31,6 +31,7 @@ def import_parser(name: str, description: str | None, shard_size: int) -> argpar
         help="harmonised (default): the +1000 of later baselines is removed where it is found",
     )
     parser.add_argument("--shard-size", type=int, default=shard_size, help="samples in a shard")
+    parser.add_argument("--workers", type=int, default=1, help="processes that write shards")
     parser.add_argument("--summary", type=Path, help="file for the summary, beside the screen")
     return parser
 
@@ -54,14 +55,15 @@ def checked_sources(sources: Sequence[Path], store: Path) -> list[Path]:
     return list(dict.fromkeys(firsts))
 
 
-def require_shard_size(shard_size: int) -> None:
-    """Make sure that a shard holds anything.
+def require_positive(shard_size: int, workers: int) -> None:
+    """Make sure that a shard holds anything, and that somebody writes it.
 
     Raises:
-        PipelineError: It does not.
+        PipelineError: It does not, or nobody does.
     """
-    if shard_size < 1:
-        raise PipelineError(f"--shard-size {shard_size}: give 1 or more")
+    for option, value in (("--shard-size", shard_size), ("--workers", workers)):
+        if value < 1:
+            raise PipelineError(f"{option} {value}: give 1 or more")
 
 
 def show_summary(text: str, path: Path | None) -> None:

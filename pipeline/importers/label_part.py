@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.importers.shard_board import REFUSED, PartPlan, ShardBoard, read_facts
+from pipeline.importers.shard_board import ShardBoard
+from pipeline.importers.shard_part import REFUSED, PartPlan, read_facts
 from pipeline.importers.ssl4eo import read_plan, work_folder
 from pipeline.importers.units import Unit, Wanted
 from pipeline.store.create import read_attributes, replace_attributes

@@ -29,6 +29,7 @@ def import_noldo(
     harmonise: bool = True,
     numbering: Numbering = "released",
     shard_size: int = TILES_PER_SHARD,
+    workers: int = 1,
 ) -> str:
     """Import one subset; its summary.
 
@@ -39,6 +40,7 @@ def import_noldo(
         harmonise: Remove the radiometric offset of later baselines where it is found.
         numbering: Of the OSM classes in the files: ``released``, or that of the ``paper``.
         shard_size: Tiles in one shard.
+        workers: Processes that compress and write tiles.
 
     Raises:
         PipelineError: Nothing to import, another store in the way, labels that cannot be right.
@@ -47,7 +49,8 @@ def import_noldo(
         return import_noisy_labels(sources, store)
     if subset not in ("dw", "osm"):
         raise PipelineError(f"subset {subset!r} is none of nol, dw, osm")
-    return import_tiles(sources, store, noldo_tiles(subset, harmonise, numbering), shard_size)
+    release = noldo_tiles(subset, harmonise, numbering)
+    return import_tiles(sources, store, release, shard_size, workers)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         harmonise,
         options.osm_numbering,
         options.shard_size,
+        options.workers,
     )
     show_summary(text, options.summary)
 

@@ -12,7 +12,7 @@ from pipeline.importers.rasters import centre_lonlat
 from pipeline.importers.report import Outcome, Row
 from pipeline.importers.scenes import mgrs_tile
 from pipeline.importers.seasonal_store import SeasonalStore, empty_columns, write_columns
-from pipeline.importers.shard_board import REFUSED, read_facts
+from pipeline.importers.shard_part import REFUSED, read_facts
 from pipeline.settings.dataset import SEASONS
 from pipeline.store.layout import NO_TIME, VALID
 

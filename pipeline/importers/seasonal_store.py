@@ -19,7 +19,7 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.importers.offset import UNKNOWN
 from pipeline.importers.reflectance import AS_PUBLISHED
-from pipeline.importers.shard_board import StoredArray
+from pipeline.importers.shard_part import StoredArray
 from pipeline.sensors import bands_of, cube_bands
 from pipeline.settings.dataset import SEASONS
 from pipeline.store.create import read_attributes

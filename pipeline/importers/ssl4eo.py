@@ -21,7 +21,7 @@ from pipeline.errors import PipelineError, run_step
 from pipeline.importers.command import (
     checked_sources,
     import_parser,
-    require_shard_size,
+    require_positive,
     show_summary,
 )
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory, take_stock
@@ -30,7 +30,8 @@ from pipeline.importers.reflectance import s2_values
 from pipeline.importers.report import member_rows, summary_text, write_report
 from pipeline.importers.seasonal_finish import finish_seasonal
 from pipeline.importers.seasonal_store import Form, SeasonalStore
-from pipeline.importers.shard_board import PartPlan, ShardBoard, write_empty_shards
+from pipeline.importers.shard_board import ShardBoard
+from pipeline.importers.shard_part import PartPlan, write_empty_shards
 from pipeline.importers.ssl4eo_cubes import (
     cube_units,
     find_cubes,
@@ -62,7 +63,11 @@ class Release:
 
 
 def import_ssl4eo(
-    sources: Sequence[Path], store: Path, harmonise: bool = True, shard_size: int = SHARD_SIZE
+    sources: Sequence[Path],
+    store: Path,
+    harmonise: bool = True,
+    shard_size: int = SHARD_SIZE,
+    workers: int = 1,
 ) -> str:
     """Import a release, or what a source has of it.
 
@@ -72,6 +77,7 @@ def import_ssl4eo(
         harmonise: Remove the radiometric offset of the later processing baselines where the pixels
             and names tell that it is there.
         shard_size: Samples in one shard.
+        workers: Processes that compress and write.
 
     Returns:
         The summary; every sample and refused member is in ``<store>.import/report.csv``.
@@ -79,7 +85,7 @@ def import_ssl4eo(
     Raises:
         PipelineError: Nothing to import, another store in the way, a source that has changed.
     """
-    require_shard_size(shard_size)
+    require_positive(shard_size, workers)
     sources = checked_sources(sources, store)
     work = work_folder(store)
     mark = fingerprint(sources)
@@ -95,8 +101,8 @@ def import_ssl4eo(
     target = SeasonalStore(store, form, len(ids), release.pixels, shard_size, harmonise)
     target.create(_attributes(release.version, mark, harmonise, shard_size))
     write_plan(work, target, ids)
-    board = ShardBoard(work, [_plan(target, release.inventory, ids, part) for part in _PARTS])
-    board.fill(release.units)
+    plans = [_plan(target, release.inventory, ids, part) for part in _PARTS]
+    ShardBoard(work, plans, workers).fill(release.units)
     write_empty_shards(_plan(target, release.inventory, ids, "label"))
     return finish_import(store, release.inventory)
 
@@ -186,7 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = import_parser("ssl4eo", __doc__, SHARD_SIZE)
     options = parser.parse_args(arguments)
     harmonise = options.s2_values == "harmonised"
-    text = import_ssl4eo(options.source, options.store, harmonise, options.shard_size)
+    text = import_ssl4eo(
+        options.source, options.store, harmonise, options.shard_size, options.workers
+    )
     show_summary(text, options.summary)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.importers.offset import UNKNOWN
 from pipeline.importers.rasters import centre_lonlat
 from pipeline.importers.report import Outcome, Row
-from pipeline.importers.shard_board import REFUSED, read_facts
+from pipeline.importers.shard_part import REFUSED, read_facts
 from pipeline.store.tile_layout import TileGroup
 
 _PLACE = ("epsg", "left", "top", "x_step", "y_step", "centre")

@@ -20,7 +20,7 @@ from pipeline.importers.backscatter import require_decibels, to_hundredths
 from pipeline.importers.command import (
     checked_sources,
     import_parser,
-    require_shard_size,
+    require_positive,
     show_summary,
 )
 from pipeline.importers.inventory import Inventory, fingerprint, load_inventory, take_stock
@@ -34,7 +34,8 @@ from pipeline.importers.reflectance import (
     without_offset,
 )
 from pipeline.importers.report import Row, member_rows, summary_text, write_report
-from pipeline.importers.shard_board import PartPlan, ShardBoard, StoredArray
+from pipeline.importers.shard_board import ShardBoard
+from pipeline.importers.shard_part import PartPlan, StoredArray
 from pipeline.importers.tile_finish import group_records
 from pipeline.importers.units import Decode, Files, Locate, units_in
 from pipeline.store.description import common_attributes
@@ -110,7 +111,11 @@ class TileRelease:
 
 
 def import_tiles(
-    sources: Sequence[Path], store: Path, release: TileRelease, shard_size: int
+    sources: Sequence[Path],
+    store: Path,
+    release: TileRelease,
+    shard_size: int,
+    workers: int = 1,
 ) -> str:
     """Import a release, or what a source has of it.
 
@@ -119,6 +124,7 @@ def import_tiles(
         store: Zarr store to make; the state of the import lies beside it in ``<store>.import``.
         release: What it looks like.
         shard_size: Tiles in one shard.
+        workers: Processes that compress and write.
 
     Returns:
         The summary; every sample and refused member is in ``<store>.import/report.csv``.
@@ -127,7 +133,7 @@ def import_tiles(
         PipelineError: Nothing to import, another store in the way, a source that has changed,
             labels that cannot be right.
     """
-    require_shard_size(shard_size)
+    require_positive(shard_size, workers)
     sources = checked_sources(sources, store)
     work = store.with_name(f"{store.name}.import")
     mark = fingerprint(sources)
@@ -149,7 +155,9 @@ def import_tiles(
         for name, group in groups.items()
         for array in group.arrays
     ]
-    ShardBoard(work, plans).fill(partial(units_in, sources, release.locate, release.decode))
+    ShardBoard(work, plans, workers).fill(
+        partial(units_in, sources, release.locate, release.decode)
+    )
     rows: list[Row] = []
     for name, group in groups.items():
         rows += _finish_group(store, work, name, group, ids[name], release)
@@ -178,7 +186,7 @@ def run_tile_import(
     """
     options = import_parser(name, description, shard_size).parse_args(arguments)
     chosen = release(options.s2_values == "harmonised")
-    text = import_tiles(options.source, options.store, chosen, options.shard_size)
+    text = import_tiles(options.source, options.store, chosen, options.shard_size, options.workers)
     show_summary(text, options.summary)
 
 

@@ -40,13 +40,14 @@ rule ssl4eo_images:
         f"{FOLDER}/logs/ssl4eo_images.log",
     benchmark:
         f"{FOLDER}/benchmarks/ssl4eo_images.tsv"
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.importers.ssl4eo --source {params.sources:q} --store {params.store}"
-        " --s2-values {params.values} --summary {output} 2>&1 | tee {log}"
+        " --s2-values {params.values} --workers {threads} --summary {output} 2>&1 | tee {log}"
 
 
 rule ssl4eo_noisy_labels:
@@ -122,6 +123,7 @@ rule noldo_tiles:
         f"{FOLDER}/logs/noldo_{{subset}}.log",
     benchmark:
         f"{FOLDER}/benchmarks/noldo_{{subset}}.tsv"
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
@@ -129,7 +131,8 @@ rule noldo_tiles:
     shell:
         "python -m pipeline.importers.noldo --subset {wildcards.subset}"
         " --source {params.sources:q} --store {params.store} --s2-values {params.values}"
-        " --osm-numbering {params.numbering} --summary {output} 2>&1 | tee {log}"
+        " --osm-numbering {params.numbering} --workers {threads}"
+        " --summary {output} 2>&1 | tee {log}"
 
 
 rule import_noldo:
@@ -155,13 +158,14 @@ rule dfc2020_patches:
         f"{FOLDER}/logs/dfc2020.log",
     benchmark:
         f"{FOLDER}/benchmarks/dfc2020.tsv"
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.importers.dfc2020 --source {params.sources:q} --store {params.store}"
-        " --s2-values {params.values} --summary {output} 2>&1 | tee {log}"
+        " --s2-values {params.values} --workers {threads} --summary {output} 2>&1 | tee {log}"
 
 
 rule import_dfc2020:
@@ -187,13 +191,14 @@ rule eurosat_patches:
         f"{FOLDER}/logs/eurosat.log",
     benchmark:
         f"{FOLDER}/benchmarks/eurosat.tsv"
+    threads: CORES_OF_A_JOB
     resources:
         mem_mb=2000,
     conda:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.importers.eurosat --source {params.sources:q} --store {params.store}"
-        " --s2-values {params.values} --summary {output} 2>&1 | tee {log}"
+        " --s2-values {params.values} --workers {threads} --summary {output} 2>&1 | tee {log}"
 
 
 rule import_eurosat:

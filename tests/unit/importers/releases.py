@@ -1,5 +1,6 @@
 """Small files in the layouts of the published datasets, and what an import leaves behind."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ S1_SCENES = [
     "S1B_IW_GRDH_1SDV_20200911T052603_20200911T052628_023300_02C3F0_CCCC",
     "S1A_IW_GRDH_1SDV_20201216T052644_20201216T052709_035700_042D00_DDDD",
 ]
+_VERSION = re.compile(rb'"code_version": "[^"]*"')
 BAND_PIXELS = {
     **dict.fromkeys(["B2", "B3", "B4", "B8"], 264),
     **dict.fromkeys(["B5", "B6", "B7", "B8A", "B11", "B12"], 132),
@@ -77,9 +79,9 @@ def location_files(location: int, s2_scenes: Sequence[str] = S2_SCENES) -> dict[
 
 
 def tree_digest(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by path."""
+    """Every file below a folder by path, but for the version of the code that wrote it."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        path.relative_to(folder).as_posix(): _VERSION.sub(b"", path.read_bytes())
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

@@ -184,6 +184,12 @@ def test_the_same_command_again_changes_nothing(ssl4eo_folder, imported):
     assert tree_digest(imported) == before
 
 
+def test_several_processes_write_the_same_bytes(ssl4eo_folder, imported, tmp_path):
+    store = tmp_path / imported.name
+    import_ssl4eo([ssl4eo_folder], store, shard_size=2, workers=2)
+    assert tree_digest(store) == tree_digest(imported)
+
+
 def test_a_lost_shard_is_written_again_with_the_same_bytes(ssl4eo_folder, tmp_path):
     store = tmp_path / "store.zarr"
     import_ssl4eo([ssl4eo_folder], store, shard_size=2)
@@ -224,7 +230,7 @@ def test_a_store_in_its_own_source_is_one_line(tmp_path):
 def test_killed_runs_end_in_the_same_bytes(ssl4eo_folder, imported, tmp_path):
     store = tmp_path / imported.name
     command = [sys.executable, "-m", "pipeline.importers.ssl4eo", "--source", str(ssl4eo_folder)]
-    command += ["--store", str(store), "--shard-size", "2"]
+    command += ["--store", str(store), "--shard-size", "2", "--workers", "2"]
     commits = 0
     for wanted in ("*.npz", "commits/_/s2/0.json", "commits/_/s1/0.json"):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
