@@ -26,7 +26,7 @@ from pipeline.pixel_sums import Sums, merge_sums, pixels_with_data
 from pipeline.store.create import read_attributes, replace_attributes
 from pipeline.store.groups import group_names, read_records
 from pipeline.store.shard_reader import open_chunks
-from pipeline.store.tile_layout import TILE_LAYOUT, TileArray
+from pipeline.store.tile_layout import TILE_LAYOUT
 from pipeline.store.tiles import read_tile_group
 
 _LABEL, _OPTICAL = "label", "s2"
@@ -57,10 +57,21 @@ def tile_statistics(store: Path) -> dict[str, Any]:
         for samples in _by_shard(valid[group], read_tile_group(store, group).shard_size)
     ]
     sums = map_and_merge(shard_sums, parts, merge_sums, f"statistics of {store.name}") or Sums()
+    counts = {group: len(samples) for group, samples in valid.items()}
+    return {"samples": counts, **tile_figures(store, list(valid), sums)}
+
+
+def tile_figures(store: Path, groups: Sequence[str], sums: Sums) -> dict[str, Any]:
+    """``bands`` and ``classes`` of `tile_statistics` from the sums over a whole store.
+
+    Args:
+        store: Its metadata tell units and classes.
+        groups: Their names.
+        sums: By group, and season 0.
+    """
     return {
-        "samples": {group: len(samples) for group, samples in valid.items()},
-        "bands": {group: {"all": _band_figures(store, group, sums)} for group in valid},
-        "classes": {group: {"all": _class_figures(store, group, sums)} for group in valid},
+        "bands": {group: {"all": _band_figures(store, group, sums)} for group in groups},
+        "classes": {group: {"all": _class_figures(store, group, sums)} for group in groups},
     }
 
 
@@ -79,12 +90,13 @@ def shard_sums(store: Path, group: str, samples: NDArray[np.int64]) -> Sums:
         for array in read_tile_group(store, group).arrays
         if array.name in bands or array.name == _LABEL
     ]
+    nodata = {array.name: array.nodata for array in arrays if array.name in bands}
     readers = {array.name: open_chunks(store / group / array.name) for array in arrays}
     tile = {name: np.empty(reader.item_shape, reader.dtype) for name, reader in readers.items()}
     for sample in samples:
         for name, reader in readers.items():
             reader.read_into(tile[name], int(sample))
-        for name, with_data in _pixels_that_count(arrays, tile).items():
+        for name, with_data in pixels_that_count(nodata, tile).items():
             scene, known = tile[name][None], with_data[None]
             sums.add_scenes([(group, _ONLY_SEASON)], bands[name], scene, known)
         if _LABEL in tile:
@@ -94,15 +106,19 @@ def shard_sums(store: Path, group: str, samples: NDArray[np.int64]) -> Sums:
     return sums
 
 
-def _pixels_that_count(
-    arrays: Sequence[TileArray], tile: Mapping[str, NDArray[Any]]
+def pixels_that_count(
+    nodata: Mapping[str, int], tile: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[np.bool_]]:
-    """Where the imagery of a tile has data, (y, x) by array, without the border that pads it."""
-    counting = {
-        array.name: pixels_with_data(array.name, tile[array.name], array.nodata)
-        for array in arrays
-        if array.name != _LABEL
-    }
+    """Where the imagery of a tile has data, without the border that pads it.
+
+    Args:
+        nodata: As stored, by name of the arrays of imagery.
+        tile: Pixels by name of the array, (..., band, y, x).
+
+    Returns:
+        (..., y, x) by name of the array.
+    """
+    counting = {name: pixels_with_data(name, tile[name], value) for name, value in nodata.items()}
     optical = counting.get(_OPTICAL)
     if optical is not None and optical.any():
         counting = {name: with_data & optical for name, with_data in counting.items()}

@@ -8,7 +8,6 @@ from importlib.resources import files
 from typing import Any
 
 from pipeline.pixel_sums import BandSums, Sums
-from pipeline.statistics import figures
 from pipeline.verify.findings import Finding
 from pipeline.verify.limits import load_limits
 
@@ -55,13 +54,19 @@ def load_published() -> tuple[PublishedBand, ...]:
     )
 
 
-def compare_recorded(recorded: Mapping[str, Any], sums: Sums) -> tuple[int, list[Finding]]:
-    """Compare the statistics in a store's attributes with exact sums over its pixels.
+def compare_recorded(
+    recorded: Mapping[str, Any], figures: Mapping[str, Any]
+) -> tuple[int, list[Finding]]:
+    """Compare the statistics in a store's attributes with those of its pixels.
+
+    Args:
+        recorded: What the store says.
+        figures: ``bands`` and ``classes``, from exact sums.
 
     Returns:
         The number of figures compared, and what differs.
     """
-    computed = dict(_leaves(figures(sums)))
+    computed = dict(_leaves(figures))
     written = {key: value for key, value in _leaves(recorded) if key.split("/")[0] != "samples"}
     findings = []
     for key in sorted(computed.keys() | written.keys()):

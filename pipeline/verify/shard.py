@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.pixel_sums import pixels_with_data
 from pipeline.store.commit import StoredFile
+from pipeline.tile_statistics import pixels_that_count
 from pipeline.verify.alignment import examine_alignment
 from pipeline.verify.checksums import examine_files
 from pipeline.verify.classes import examine_classes
@@ -91,12 +91,13 @@ def _whole(sample: Sample) -> bool:
 
 def _add_sums(sample: Sample, evidence: Evidence) -> None:
     """The exact sums that statistics are made of."""
+    imagery = {array.name: array.nodata for array in sample.group.arrays if array.bands}
+    counting = pixels_that_count(imagery, sample.pixels)
+    scenes = [(sample.split, season) for season in range(sample.group.seasons)]
     for array in sample.group.arrays:
         pixels = sample.pixels[array.name]
-        scenes = [(sample.split, season) for season in range(sample.group.seasons)]
         if array.bands:
-            with_data = pixels_with_data(array.name, pixels, array.nodata)
-            evidence.sums.add_scenes(scenes, array.bands, pixels, with_data)
+            evidence.sums.add_scenes(scenes, array.bands, pixels, counting[array.name])
         elif array.name == "label":
             for scene, labels in zip(scenes, pixels, strict=True):
                 evidence.sums.add_labels(scene, labels)

@@ -1,6 +1,7 @@
 """Statistics of stores of tiles, against numpy over the same tiles."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import xarray as xr
 from pipeline.errors import PipelineError
 from pipeline.osm_landuse.store import OSM_ARRAYS, OSM_RECORDS, padded_tile
 from pipeline.settings.osm_landuse import OsmLanduseSettings
-from pipeline.store.create import read_attributes
+from pipeline.store.create import read_attributes, replace_attributes
 from pipeline.store.tile_layout import TileGroup
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
 from pipeline.tile_statistics import main, tile_statistics
+from pipeline.verify.store import verify_store
 
 SIZE, BORDER = 12, 1
 VALID = {"train": [True, False, True, True], "test": [True]}
@@ -85,6 +87,20 @@ def test_the_command_writes_them_beside_and_into_the_store(store, tmp_path):
     written = json.loads((tmp_path / "osm.statistics.json").read_text())
     assert written == tile_statistics(store) == read_attributes(store)["statistics"]
     assert (store / "train" / "zarr.json").read_bytes() == group
+
+
+def test_verification_holds_them_against_the_pixels(store, tmp_path):
+    altered = tmp_path / "osm.zarr"
+    shutil.copytree(store, altered)
+    statistics = tile_statistics(altered)
+    replace_attributes(altered, {"statistics": statistics})
+    findings = [one for one in verify_store(altered).findings if one.check == "statistics"]
+    assert findings == []
+    statistics["bands"]["train"]["all"]["VV"]["mean"] -= 0.1
+    statistics["classes"]["test"]["all"]["forests"] += 1
+    replace_attributes(altered, {"statistics": statistics})
+    findings = [one for one in verify_store(altered).findings if one.check == "statistics"]
+    assert [one.array for one in findings] == ["VV", "forests"]
 
 
 def test_a_store_that_is_none_is_one_line(tmp_path):
