@@ -11,20 +11,9 @@ from pipeline.store.commit import StoredFile
 from pipeline.store.groups import store_attributes
 from pipeline.store.tile_layout import TILE_LAYOUT
 from pipeline.tile_statistics import tile_figures
-from pipeline.verify import (
-    alignment,
-    checksums,
-    classes,
-    colours,
-    figures,
-    ground,
-    records,
-    shard,
-    values,
-)
+from pipeline.verify import alignment, checksums, classes, colours, figures, records, shard, values
 from pipeline.verify.evidence import Evidence, merge_evidence
 from pipeline.verify.findings import Verification, verification
-from pipeline.verify.pairs import merge_seasons
 from pipeline.verify.shard import SampleRow, examine_shard
 from pipeline.verify.stored import StoredGroup, open_groups
 
@@ -37,7 +26,6 @@ CHECKS = (
     (values.RANGES_CHECK, values.RANGES_MEANING),
     (classes.CHECK, classes.MEANING),
     (alignment.CHECK, alignment.MEANING),
-    (ground.CHECK, ground.MEANING),
     (colours.BANDS_CHECK, colours.BANDS_MEANING),
     (colours.OFFSET_CHECK, colours.OFFSET_MEANING),
     (figures.RECORDED_CHECK, figures.RECORDED_MEANING),
@@ -112,11 +100,8 @@ def _sample_rows(group: StoredGroup) -> list[SampleRow]:
 def _conclude(groups: tuple[StoredGroup, ...], evidence: Evidence) -> None:
     """What shows over the whole store only."""
     by_name = {group.name: group for group in groups}
-    pairs = merge_seasons(_pools(evidence, alignment.CHECK))
-    displaced = alignment.displacements(pairs)
-    evidence.findings += alignment.conclude_alignment(displaced, pairs, by_name)
-    in_place = {key: values for key, values in pairs.items() if key not in displaced}
-    evidence.findings += ground.conclude_ground(in_place)
+    shifts = _pools(evidence, alignment.CHECK)
+    evidence.findings += alignment.conclude_alignment(shifts, by_name)
     evidence.findings += colours.conclude_colours(_pools(evidence, colours.BANDS_CHECK), by_name)
     evidence.findings += classes.conclude_classes(_pools(evidence, classes.CHECK), by_name)
     store = groups[0].store
