@@ -21,6 +21,10 @@ class Limits:
     cloud_short_wave: float
     shift_t_store: float
     shift_samples_store: float
+    ground_within_scene: float
+    ground_between_scene: float
+    ground_t_store: float
+    ground_scenes_store: float
     spectra_gain_scene: float
     spectra_ratio_scene: float
     spectra_distance_scene: float

@@ -6,14 +6,21 @@ from typing import Any
 
 from pipeline.dask_cluster import map_and_merge
 from pipeline.fingerprints import code_version
-from pipeline.statistics import figures as season_figures
 from pipeline.store.commit import StoredFile
-from pipeline.store.groups import store_attributes
-from pipeline.store.tile_layout import TILE_LAYOUT
-from pipeline.tile_statistics import tile_figures
-from pipeline.verify import alignment, checksums, classes, colours, figures, records, shard, values
+from pipeline.verify import (
+    alignment,
+    checksums,
+    classes,
+    colours,
+    figures,
+    ground,
+    records,
+    shard,
+    values,
+)
 from pipeline.verify.evidence import Evidence, merge_evidence
 from pipeline.verify.findings import Verification, verification
+from pipeline.verify.pairs import merge_seasons
 from pipeline.verify.shard import SampleRow, examine_shard
 from pipeline.verify.stored import StoredGroup, open_groups
 
@@ -26,6 +33,7 @@ CHECKS = (
     (values.RANGES_CHECK, values.RANGES_MEANING),
     (classes.CHECK, classes.MEANING),
     (alignment.CHECK, alignment.MEANING),
+    (ground.CHECK, ground.MEANING),
     (colours.BANDS_CHECK, colours.BANDS_MEANING),
     (colours.OFFSET_CHECK, colours.OFFSET_MEANING),
     (figures.RECORDED_CHECK, figures.RECORDED_MEANING),
@@ -100,21 +108,20 @@ def _sample_rows(group: StoredGroup) -> list[SampleRow]:
 def _conclude(groups: tuple[StoredGroup, ...], evidence: Evidence) -> None:
     """What shows over the whole store only."""
     by_name = {group.name: group for group in groups}
-    shifts = _pools(evidence, alignment.CHECK)
-    evidence.findings += alignment.conclude_alignment(shifts, by_name)
+    pairs = merge_seasons(_pools(evidence, alignment.CHECK))
+    displaced = alignment.displacements(pairs)
+    evidence.findings += alignment.conclude_alignment(displaced, pairs, by_name)
+    in_place = {key: values for key, values in pairs.items() if key not in displaced}
+    evidence.findings += ground.conclude_ground(in_place)
     evidence.findings += colours.conclude_colours(_pools(evidence, colours.BANDS_CHECK), by_name)
     evidence.findings += classes.conclude_classes(_pools(evidence, classes.CHECK), by_name)
-    store = groups[0].store
-    attributes = store_attributes(store, ())
+    attributes = groups[0].attributes
     recorded = attributes.get("statistics")
     # Those of a cube are of the native pixels it was made of, of which there are fewer.
     is_cube = attributes.get("rechunked", {}).get("form") == "cube"
     compared = [(figures.PUBLISHED_CHECK, figures.compare_published(evidence.sums))]
     if recorded is not None and not is_cube:
-        in_tiles = attributes["layout"] == TILE_LAYOUT
-        names, sums = list(by_name), evidence.sums
-        found = tile_figures(store, names, sums) if in_tiles else season_figures(sums)
-        compared.append((figures.RECORDED_CHECK, figures.compare_recorded(recorded, found)))
+        compared.append((figures.RECORDED_CHECK, figures.compare_recorded(recorded, evidence.sums)))
     for check, (count, findings) in compared:
         evidence.examined[check] += count
         evidence.findings += findings
