@@ -21,6 +21,7 @@ from pipeline.gallery import sample_gallery
 from pipeline.label_classes import label_classes, label_ids
 from pipeline.store.create import read_attributes
 from pipeline.store.groups import group_names
+from pipeline.store.object_path import StorePath, store_path
 from pipeline.store.reader import open_store
 
 GALLERY_SAMPLES = 3
@@ -39,7 +40,7 @@ class Place:
     index: int
 
 
-def open_groups(path: Path) -> dict[str, xr.Dataset]:
+def open_groups(path: StorePath) -> dict[str, xr.Dataset]:
     """Open every group of a store.
 
     Raises:
@@ -49,7 +50,7 @@ def open_groups(path: Path) -> dict[str, xr.Dataset]:
     return {name: open_store(path, name or None) for name in names}
 
 
-def summary_table(groups: Groups, path: Path) -> Table:
+def summary_table(groups: Groups, path: StorePath) -> Table:
     """The store's title, size, validity, splits and arrays as a table for the terminal."""
     first = next(iter(groups.values()))
     table = Table(title=str(first.attrs.get("title", path.name)), title_justify="left")
@@ -98,13 +99,13 @@ def find_sample(groups: Groups, sample_id: str) -> Place:
     raise PipelineError(f"no sample {sample_id!r} in this store")
 
 
-def _facts(groups: Groups, path: Path) -> Iterator[tuple[str, str]]:
+def _facts(groups: Groups, path: StorePath) -> Iterator[tuple[str, str]]:
     first = next(iter(groups.values()))
     yield "simulated", "YES, not for science" if first.attrs.get("simulated") else "no"
     yield "layout", str(first.attrs["layout"])
     for name, store in groups.items():
         yield from _group_facts(store, f"{name}: " if name else "")
-    yield "size on disk", ", ".join(_sizes(groups, path))
+    yield "size", ", ".join(_sizes(groups, _stored_files(path)))
     for key in ("source", "code_version", "dataset_hash"):
         if key in first.attrs:
             yield key.replace("_", " "), str(first.attrs[key])
@@ -133,17 +134,22 @@ def _counted(names: Sequence[str]) -> str:
     return ", ".join(f"{name or 'none'} {count}" for name, count in counts) or "none"
 
 
-def _sizes(groups: Groups, path: Path) -> Iterator[str]:
+def _sizes(groups: Groups, files: Mapping[str, int]) -> Iterator[str]:
     """Bytes of the whole store and of each array of pixels, over all groups."""
-    yield f"{_megabytes(path):,.1f} MB"
+    yield f"{sum(files.values()) / 1e6:,.1f} MB"
     arrays = {name for store in groups.values() for name in store.data_vars}
     for array in sorted(str(name) for name in arrays):
-        folders = [path / group / array if group else path / array for group in groups]
-        yield f"{array} {sum(map(_megabytes, folders)):,.1f}"
+        folders = tuple(f"{group}/{array}/" if group else f"{array}/" for group in groups)
+        stored = sum(size for name, size in files.items() if name.startswith(folders))
+        yield f"{array} {stored / 1e6:,.1f}"
 
 
-def _megabytes(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+def _stored_files(store: StorePath) -> dict[str, int]:
+    """Bytes of every file of a store, by its path below it."""
+    if not isinstance(store, Path):
+        return store.sizes_below()
+    files = (file for file in store.rglob("*") if file.is_file())
+    return {file.relative_to(store).as_posix(): file.stat().st_size for file in files}
 
 
 def _print_classes(console: Console, groups: Groups) -> None:
@@ -184,12 +190,13 @@ def _write_gallery(groups: Groups, place: Place, folder: Path) -> Path:
 def main() -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("store", type=Path, help="any store, e.g. results/demo/nol.zarr")
+    parser.add_argument("store", type=store_path, help="any store, e.g. results/demo/nol.zarr")
     parser.add_argument("--sample", help="id of the sample to draw; by default a few are")
     parser.add_argument(
         "--gallery", type=Path, help="folder for pictures; default beside the store"
     )
     arguments = parser.parse_args()
+    folder = arguments.gallery or _gallery_folder(arguments.store)
     groups = open_groups(arguments.store)
     console = Console()
     console.print(summary_table(groups, arguments.store))
@@ -200,14 +207,15 @@ def main() -> None:
     if arguments.sample:
         drawn = [find_sample(groups, arguments.sample)]
     _print_classes(console, groups)
-    folder = arguments.gallery or _gallery_folder(arguments.store)
     for place in drawn:
         # not through the console, which would break a long path in two
         print(f"picture {_write_gallery(groups, place, folder)}")
 
 
-def _gallery_folder(store: Path) -> Path:
+def _gallery_folder(store: StorePath) -> Path:
     """``gallery`` beside ``nol.zarr``, ``gallery_dw`` beside ``dw.zarr`` and so on."""
+    if not isinstance(store, Path):
+        raise PipelineError(f"{store} has no folder beside it; say with --gallery where to draw")
     return store.parent / ("gallery" if store.stem == "nol" else f"gallery_{store.stem}")
 
 

@@ -18,9 +18,7 @@ def group_attributes(settings: Settings) -> dict[str, Any]:
     """What ``nol.zarr`` says about itself."""
     coordinates = [array.name for array in (*RECORD_ARRAYS, VALID)]
     return common_attributes("nol", NATIVE_LAYOUT) | {
-        "title": titled(
-            "Sentinel-1, Sentinel-2 and Dynamic World labels in four seasons", settings
-        ),
+        "title": titled(_NOL_TITLE, settings),
         "source": imagery_source(settings, "GOOGLE/DYNAMICWORLD/V1"),
         "simulated": settings.simulated,
         "dataset_hash": settings.dataset_hash(),

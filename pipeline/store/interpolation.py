@@ -17,8 +17,9 @@ def interpolate(
 ) -> NDArray[Any]:
     """Refine one band to a finer grid over the same ground.
 
-    Pixel centres keep their place (half-pixel convention); beyond the edge the kernel is cut off
-    and its weights are scaled to sum to one, as Pillow does.
+    Pixel centres keep their place (half-pixel convention). Where the kernel reaches beyond the
+    edge, or into pixels without data, it is cut off and its weights are scaled to sum to one, as
+    Pillow does at the edge.
 
     Args:
         values: (rows, columns) of the coarse grid.
@@ -35,7 +36,12 @@ def interpolate(
         return nearest
     down = _weights(values.shape[0], rows, method)
     across = _weights(values.shape[1], columns, method)
-    fine = down @ values.astype(np.float64) @ across.T
+    present = (values != nodata).astype(np.float64)
+    fine = down @ (values * present) @ across.T
+    if not present.all():
+        # A pixel with data has most of the weight on itself, so there the sum is far from zero.
+        weights = down @ present @ across.T
+        fine = np.divide(fine, weights, out=fine, where=nearest != nodata)
     return np.where(nearest == nodata, nodata, fine).astype(np.float32)
 
 

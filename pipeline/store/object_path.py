@@ -85,9 +85,15 @@ class ObjectPath:
 
     def below(self) -> list[str]:
         """The names of all objects below, relative to here, ascending."""
+        return sorted(self.sizes_below())
+
+    def sizes_below(self) -> dict[str, int]:
+        """Bytes of all objects below, by name relative to here."""
         bucket, key = self._split()
         pages = self._guard(lambda: list(obstore.list(_bucket(bucket), f"{key}/" if key else None)))
-        return sorted(entry["path"].removeprefix(f"{key}/") for page in pages for entry in page)
+        return {
+            entry["path"].removeprefix(f"{key}/"): entry["size"] for page in pages for entry in page
+        }
 
     def version(self) -> tuple[int, str]:
         """Size of the object, bytes, and what changes with its content; raises as `read_bytes`."""
@@ -145,12 +151,16 @@ class ObjectPath:
 
 def refusal(url: str, error: BaseError) -> PipelineError:
     """What to tell a person whom object storage does not give what lies at a URL."""
-    reason = without_user(str(error).strip().partition("\n")[0])
     return PipelineError(
-        f"{url} cannot be read ({reason}); check the URL, the network, and the endpoint and "
-        "credentials in the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY)"
+        f"{url} cannot be read ({refusal_reason(error)}); check the URL, the network, and the "
+        "endpoint and credentials in the environment (AWS_ENDPOINT_URL, AWS_REGION, "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
     )
+
+
+def refusal_reason(error: Exception) -> str:
+    """What object storage says, without the document of its answer and passwords in URLs."""
+    return without_user(re.split(r"\n|:? *<\?xml", str(error).strip())[0])
 
 
 def without_user(text: str) -> str:

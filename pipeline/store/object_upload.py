@@ -11,7 +11,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
 from pipeline.errors import PipelineError
-from pipeline.store.object_path import connect, without_user
+from pipeline.store.object_path import connect, refusal_reason, without_user
 
 _HASH = "sha256"
 """Name of the attribute, ``x-amz-meta-sha256`` in S3's terms."""
@@ -100,7 +100,7 @@ class Bucket:
         except (BaseError, ValueError, OSError) as error:
             if isinstance(error, FileNotFoundError) and verb != "opened":
                 raise FileNotFoundError(self.url) from None
-            raise self._explained(verb, str(error).strip().partition("\n")[0]) from None
+            raise self._explained(verb, refusal_reason(error)) from None
 
     def _explained(self, verb: str, reason: str) -> PipelineError:
         if self.url.startswith("file://"):
@@ -108,8 +108,8 @@ class Bucket:
             return PipelineError(f"{self.url} cannot be {verb} ({reason}); {remedy}")
         endpoint = without_user(os.environ.get("AWS_ENDPOINT_URL", "AWS"))
         return PipelineError(
-            f"{self.url} cannot be {verb} ({without_user(reason)}; endpoint {endpoint}); check "
-            "that the bucket exists and that AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and "
+            f"{self.url} cannot be {verb} ({reason}; endpoint {endpoint}); check that the bucket "
+            "exists and that AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY are those of somebody who may write to it"
         )
 

@@ -1,6 +1,10 @@
 """Training reads the same from object storage as from disk: a real S3 server on this machine."""
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import obstore
@@ -10,11 +14,13 @@ import zarr
 from obstore.store import from_url
 
 from pipeline.errors import PipelineError
+from pipeline.publish import main as publish
 from pipeline.store.create import read_attributes
 from pipeline.store.object_path import ObjectPath, store_path
 from pipeline.store.reader import open_store
 from pipeline.store.shard_reader import ZarrArray, open_chunks
 from tests.training.conftest import SAMPLES, learnable_pixels, tiny_plan, write_store
+from tests.training.learnable_tiles import write_tile_store
 from tests.workflow.s3_server import BUCKET, s3_server, server_command
 from training.loading.loader import EpochSampler, make_loader
 from training.loading.samples import Draw, NolDataset
@@ -102,3 +108,57 @@ def test_a_refusal_is_one_line_with_the_remedy(stores, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(PipelineError, match="s3://elsewhere/.*cannot be read.*AWS_ENDPOINT_URL"):
         (ObjectPath("s3://elsewhere") / "zarr.json").read_bytes()
+
+
+def test_a_copy_that_was_killed_is_no_store_and_is_completed(stores, tmp_path):
+    tiles = write_tile_store(tmp_path / "dw.zarr")
+    copy = ObjectPath(f"s3://{BUCKET}/copies/dw.zarr")
+    words = ["--store", str(tiles), "--url", copy.url, "--record", str(tmp_path / "record.json")]
+    with subprocess.Popen([sys.executable, "-m", "pipeline.publish", *words]) as run:
+        while len(copy.below()) < 30 and run.poll() is None:
+            time.sleep(0.005)
+        run.kill()
+    assert run.returncode == -signal.SIGKILL
+    for group in (None, "train", "test"):
+        with pytest.raises(PipelineError, match="no Zarr store"):
+            open_store(copy, group)
+    publish(words)
+    for file in (file for file in tiles.rglob("*") if file.is_file()):
+        assert (copy / file.relative_to(tiles).as_posix()).read_bytes() == file.read_bytes()
+    assert open_store(copy, "train").identical(open_store(tiles, "train"))
+
+
+def test_a_shard_that_is_lost_in_a_bucket_is_told(stores):
+    disk, bucket = stores
+    train = NolDataset(bucket, "train", ("s1",), seed=5)
+    lost = f"{bucket.name}/s1/c/1/0/0/0/0"
+    client = from_url(f"s3://{BUCKET}", client_options={"allow_http": True})
+    obstore.delete(client, lost)
+    try:
+        for read in (
+            lambda: train.__getitems__([Draw(0, place) for place in range(len(train))]),
+            lambda: open_store(bucket)["s1"][8, 0].values,
+        ):
+            with pytest.raises(PipelineError, match=f"s3://{BUCKET}/{lost} is missing or empty"):
+                read()
+    finally:
+        obstore.put(client, lost, disk.parent / lost)
+
+
+def test_a_password_in_an_endpoint_is_not_repeated(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://somebody:unspoken@127.0.0.1:9")
+    tiles = write_tile_store(tmp_path / "dw.zarr")
+    words = ["--store", str(tiles), "--url", "s3://b/dw.zarr", "--record", str(tmp_path / "r")]
+    for read in (lambda: publish(words), lambda: open_store(ObjectPath("s3://b/nol.zarr"))):
+        with pytest.raises(PipelineError, match="cannot be read .*127.0.0.1:9") as told:
+            read()
+        assert "unspoken" not in str(told.value)
+
+
+def test_a_store_in_a_bucket_is_inspected(stores, tmp_path):
+    words = [sys.executable, "-m", "pipeline.inspect", URL]
+    run = subprocess.run([*words, "--gallery", str(tmp_path)], capture_output=True, text=True)
+    assert run.returncode == 0 and "23 complete of 24" in run.stdout, run.stderr
+    assert len(list(tmp_path.glob("*.png"))) == 3
+    run = subprocess.run(words, capture_output=True, text=True)
+    assert run.returncode == 1 and "say with --gallery where" in run.stderr

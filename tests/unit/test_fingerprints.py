@@ -25,7 +25,7 @@ def checkout(tmp_path):
     """A copy of the two modules in a folder of their own."""
     package = Path(pipeline.__file__).parent
     (tmp_path / "pipeline").mkdir()
-    for name in ("__init__.py", "provenance.py"):
+    for name in ("__init__.py", "fingerprints.py"):
         shutil.copy(package / name, tmp_path / "pipeline" / name)
     return tmp_path
 
@@ -47,11 +47,11 @@ def test_without_a_checkout_it_is_the_version_of_the_package(checkout):
 def test_in_a_checkout_it_names_the_commit_and_uncommitted_changes(checkout):
     git(checkout, "init", "-q")
     assert version_in(checkout) == pipeline.__version__
-    git(checkout, "add", "pipeline/__init__.py", "pipeline/provenance.py")
+    git(checkout, "add", "pipeline/__init__.py", "pipeline/fingerprints.py")
     git(checkout, "commit", "-q", "-m", "one")
     clean = version_in(checkout)
     assert re.fullmatch(re.escape(pipeline.__version__) + r"\+g[0-9a-f]{12}", clean)
-    with (checkout / "pipeline" / "provenance.py").open("a") as file:
+    with (checkout / "pipeline" / "fingerprints.py").open("a") as file:
         file.write("\n")
     assert version_in(checkout) == f"{clean}.dirty"
 

@@ -38,3 +38,14 @@ def test_nodata_covers_whole_coarse_pixels():
     coarse[1, 1] = 0
     fine = interpolate(coarse, (6, 6), "bilinear", nodata=0)
     assert (fine[2:4, 2:4] == 0).all() and (fine[:2] > 0).all()
+
+
+@pytest.mark.parametrize("factor", [2, 6])
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_pixels_beside_nodata_do_not_become_darker(method, factor):
+    coarse = np.full((5, 5), 500, np.uint16)
+    coarse[2, 2:] = 0
+    coarse[4, 0] = 0
+    nearest = interpolate(coarse, (5 * factor, 5 * factor), "nearest", nodata=0)
+    fine = interpolate(coarse, (5 * factor, 5 * factor), method, nodata=0)
+    np.testing.assert_allclose(fine, nearest, rtol=1e-6)
