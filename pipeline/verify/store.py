@@ -6,7 +6,11 @@ from typing import Any
 
 from pipeline.dask_cluster import map_and_merge
 from pipeline.fingerprints import code_version
+from pipeline.statistics import figures as season_figures
 from pipeline.store.commit import StoredFile
+from pipeline.store.groups import store_attributes
+from pipeline.store.tile_layout import TILE_LAYOUT
+from pipeline.tile_statistics import tile_figures
 from pipeline.verify import (
     alignment,
     checksums,
@@ -115,13 +119,17 @@ def _conclude(groups: tuple[StoredGroup, ...], evidence: Evidence) -> None:
     evidence.findings += ground.conclude_ground(in_place)
     evidence.findings += colours.conclude_colours(_pools(evidence, colours.BANDS_CHECK), by_name)
     evidence.findings += classes.conclude_classes(_pools(evidence, classes.CHECK), by_name)
-    attributes = groups[0].attributes
+    store = groups[0].store
+    attributes = store_attributes(store, ())
     recorded = attributes.get("statistics")
     # Those of a cube are of the native pixels it was made of, of which there are fewer.
     is_cube = attributes.get("rechunked", {}).get("form") == "cube"
     compared = [(figures.PUBLISHED_CHECK, figures.compare_published(evidence.sums))]
     if recorded is not None and not is_cube:
-        compared.append((figures.RECORDED_CHECK, figures.compare_recorded(recorded, evidence.sums)))
+        in_tiles = attributes["layout"] == TILE_LAYOUT
+        names, sums = list(by_name), evidence.sums
+        found = tile_figures(store, names, sums) if in_tiles else season_figures(sums)
+        compared.append((figures.RECORDED_CHECK, figures.compare_recorded(recorded, found)))
     for check, (count, findings) in compared:
         evidence.examined[check] += count
         evidence.findings += findings
