@@ -6,12 +6,34 @@ Several shards are fetched side by side, so a bar that redraws itself would pain
 import logging
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 _log = logging.getLogger(__name__)
 
 TERMINAL_INTERVAL_S = 5.0
 """Time between two lines of one shard on the terminal."""
+
+
+def told(items: Iterable[Item], task: str, count: int) -> Iterator[Item]:
+    """Hand on what a task finishes; a line now and then tells how far it is.
+
+    Args:
+        items: As they are finished.
+        task: What is done, e.g. ``decoding pictures``.
+        count: How many there will be.
+    """
+    started = told_at = time.monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - told_at >= TERMINAL_INTERVAL_S:
+            told_at = now
+            left = (now - started) / number * (count - number)
+            print(f"{task}: {number} of {count}, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 class ShardProgress:

@@ -37,6 +37,7 @@ from pipeline.dynamic_world.tile_table import (
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import file_sha256
 from pipeline.legend import UNLABELLED
+from pipeline.progress import told
 from pipeline.settings.tree import load_settings
 
 _SUFFIXES = {".tif", ".tiff"}
@@ -88,7 +89,8 @@ def find_tiles(
         raise PipelineError(f"{folder} (dynamic_world.{split}) holds no .tif file")
     dates = _dates_by_name(_find_metadata(folder, metadata)) if split == "test" else {}
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(lambda file: _read_tile(file, split, pixels, dates), files))
+        read = pool.map(lambda file: _read_tile(file, split, pixels, dates), files)
+        found = list(told(read, f"reading {split} tiles", len(files)))
     refused = [one for one in found if isinstance(one, RefusedFile)]
     usable = [one for one in found if isinstance(one, ExpertTile)]
     numbered, doubled = _without_doubles(usable)

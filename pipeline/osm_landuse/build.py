@@ -41,6 +41,7 @@ from pipeline.osm_landuse.store import (
 )
 from pipeline.osm_landuse.tile_table import TileRow, write_tile_table
 from pipeline.osm_landuse.vetoes import Veto, read_vetoes, veto_rows
+from pipeline.progress import told
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.create import read_attributes
 from pipeline.store.reader import open_encoded, open_store
@@ -161,7 +162,7 @@ def _assess(
         return one
 
     with ThreadPoolExecutor(build.threads) as pool:
-        return list(pool.map(assess, tiles))
+        return list(told(pool.map(assess, tiles), "decoding pictures", len(tiles)))
 
 
 def _write_store(
@@ -185,7 +186,7 @@ def _write_store(
         ]
         write = partial(_write_shard, path, split, group, readers)
         with ThreadPoolExecutor(build.threads) as pool:
-            list(pool.map(write, group.shards))
+            list(told(pool.map(write, group.shards), f"{split} shards", len(group.shards)))
         columns = _columns(kept[split], datasets, split, size)
         finish_tiles(path, split, columns, [True] * group.count)
 
