@@ -226,7 +226,7 @@ rule tile_statistics:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.tile_statistics --store {params.store} --output {output}"
-        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
+        f" --threads {{threads}} {WORKERS} 2>&1 | tee {{log}}"
 
 
 rule build_dw:

@@ -37,7 +37,7 @@ def training_store_records():
 def scored_store_records(wildcards):
     """What must be made before a run is scored on expert or true labels; both are named by paths."""
     stores = filter(None, [PRETRAIN.clean_store, PRETRAIN.truth_store])
-    return [finished_store(store) if "/" in store else f"{store}/zarr.json" for store in stores]
+    return [finished_store(f"./{store}" if Path(store).name == store else store) for store in stores]
 
 
 for RUN, RECIPE in PRETRAIN.runs.items():

@@ -23,7 +23,7 @@ rule label_sums:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.report.label_sums {params.stores} --output {output}"
-        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
+        f" --threads {{threads}} {WORKERS} 2>&1 | tee {{log}}"
 
 
 rule report:

@@ -2,9 +2,8 @@
 
 # What passes over whole stores run on. No byte depends on it, so it is no parameter of their rules,
 # whose change would run them again.
-WORKERS = f"--workers {SETTINGS.dask.workers}"
-if SETTINGS.dask.scheduler:
-    WORKERS += f" --scheduler {SETTINGS.dask.scheduler}"
+SCHEDULER = f"--scheduler {SETTINGS.dask.scheduler}" if SETTINGS.dask.scheduler else ""
+WORKERS = f"--workers {SETTINGS.dask.workers} {SCHEDULER}"
 
 
 localrules:
@@ -84,7 +83,7 @@ rule nol_statistics:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.statistics --store {params.store} --output {output}"
-        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
+        f" --threads {{threads}} {WORKERS} 2>&1 | tee {{log}}"
 
 
 rule build_nol:

@@ -55,7 +55,7 @@ rule verify_store:
         "../../envs/build.yaml"
     shell:
         "python -m pipeline.verify {params.store} --output {output} --report-only"
-        " --threads {threads} {WORKERS} 2>&1 | tee {log}"
+        f" --threads {{threads}} {WORKERS} 2>&1 | tee {{log}}"
 
 
 rule verify:
