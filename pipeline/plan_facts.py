@@ -107,13 +107,15 @@ class TileCount:
 def expert_tiles(settings: Settings) -> TileCount | None:
     """Expert tiles: as listed, as they will be drawn, or one for each file in a local folder.
 
-    None for archives that nobody has opened yet.
+    None for archives that nobody has opened yet, and for simulated tiles on the real Earth.
     """
     section, table = settings.dynamic_world, settings.folder / "dw" / "tiles.parquet"
     if table.is_file():
         listed = Counter(tile.split for tile in read_tiles_table(table))
         counts, source = [listed["train"], listed["test"]], "listed"
     elif section.tiles == "simulated":
+        if not settings.simulated:
+            return None
         counts, source = [section.simulated_train, section.simulated_test], "simulated"
     else:
         folders = [Path(str(source)) for source in (section.train, section.test)]

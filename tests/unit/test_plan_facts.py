@@ -74,6 +74,10 @@ def test_simulated_tiles_are_known_and_those_of_archives_only_when_listed(settin
     assert expert_tiles(settings(dynamic_world=published)) is None
 
 
+def test_a_build_on_the_real_earth_has_no_simulated_tiles(settings):
+    assert expert_tiles(settings(earthengine={"service": "google"})) is None
+
+
 def test_tiles_in_folders_are_counted_before_anybody_has_read_them(settings, tmp_path):
     for name in ("train/EH/4/a.tif", "train/WH/b.TIF", "train/readme.txt", "test/c.tif"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
