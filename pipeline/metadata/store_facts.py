@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.store.groups import group_members, group_names, store_attributes
+from pipeline.store.layout import holds_pixels
 
 _NEEDED = ("title", "source", "simulated", "dataset_hash", "code_version", "version", "layout")
 
@@ -48,7 +49,7 @@ class ArrayFacts:
     @property
     def is_pixels(self) -> bool:
         """Whether it holds pixels; else a coordinate, or one value per sample (and season)."""
-        return self.shard is not None
+        return holds_pixels(self.dimensions)
 
     @property
     def band_dimension(self) -> str:

@@ -6,6 +6,7 @@ all seasons, and is one file, written by one job. Arrays of one value per sample
 season) have chunks of a fixed length, so that a growing dataset changes shapes and nothing else.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ class PixelArray:
     def shard_key(self, shard: int | str) -> str:
         """Path of a shard's file below the store: Zarr's own chunk key."""
         return f"{self.name}/c/{shard}" + "/0" * (len(self.dimensions) - 1)
+
+
+def holds_pixels(dimensions: Sequence[str]) -> bool:
+    """Whether an array of a store has more axes than a record: pixels, in shards or not."""
+    return dimensions[0] == "sample" and not set(dimensions) <= {"sample", "time"}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from pipeline.errors import run_step
 from pipeline.grid import PatchGrid, crs_transformer
 from pipeline.store.damage import told_if_damaged
 from pipeline.store.groups import group_names, require_arrays, store_attributes
-from pipeline.store.layout import NO_TIME
+from pipeline.store.layout import NO_TIME, holds_pixels
 
 _UTC_MILLISECONDS = pa.timestamp("ms", tz="UTC")
 
@@ -190,7 +190,7 @@ class _Group:
         self._arrays = {
             key: array
             for key, array in arrays.items()
-            if array.metadata.dimension_names[0] == "sample" and array.shards is None
+            if array.metadata.dimension_names[0] == "sample" and not _is_pixels(array)
         }
         self._path = store / name
         require_arrays(self._path, self._arrays)
@@ -260,9 +260,13 @@ class _Group:
         ]
 
 
+def _is_pixels(array: Any) -> bool:
+    return holds_pixels(array.metadata.dimension_names)
+
+
 def _finest_shape(arrays: Mapping[str, Any]) -> tuple[int, int]:
-    """Rows and columns of the finest array of pixels; only these are sharded."""
-    height, width = max(array.shape[-2:] for array in arrays.values() if array.shards is not None)
+    """Rows and columns of the finest array of pixels."""
+    height, width = max(array.shape[-2:] for array in arrays.values() if _is_pixels(array))
     return int(height), int(width)
 
 

@@ -16,9 +16,8 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from pipeline.store.damage import lost_file, told_if_damaged
+from pipeline.store.layout import holds_pixels
 from pipeline.store.object_path import StorePath
-
-_RECORD_AXES = {"sample", "time"}
 
 
 def with_told_damage(encoded: xr.Dataset, group: StorePath) -> xr.Dataset:
@@ -51,8 +50,8 @@ class _StoredValues(BackendArray):
         self.dtype = variable.dtype
         self._variable = variable
         self._array = array
-        pixels = variable.dims[:1] == ("sample",) and not set(variable.dims) <= _RECORD_AXES
-        self._valid = valid if pixels else None
+        dimensions = [str(name) for name in variable.dims]
+        self._valid = valid if dimensions and holds_pixels(dimensions) else None
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         return indexing.explicit_indexing_adapter(

@@ -5,16 +5,19 @@ import time
 from contextlib import contextmanager
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 import zarr
 
 from pipeline.dask_cluster import dask_cluster
 from pipeline.errors import PipelineError
+from pipeline.provenance import sample_provenance
 from pipeline.rechunk import Plan, main, parse_chunks, rechunk
 from pipeline.run_lock import hold_run_lock
 from pipeline.store.create import create_store
 from pipeline.store.reader import as_cube, open_store
+from pipeline.store.sample_index import index_store
 from pipeline.store.shards import write_shard
 from pipeline.store.tile_layout import TileGroup, label_array, reflectance_array
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
@@ -76,6 +79,17 @@ def test_a_cube_is_what_the_reader_makes_of_it(store, tmp_path, method):
     assert not {"s2_10m", "band_20m", "y_60m"} & set(cube.variables)
     np.testing.assert_array_equal(cube["label"], opened(store)["label"])
     assert [band["name"] for band in cube.attrs["bands"]["s2"]] == list(cube["band_s2"].values)
+
+
+def test_a_copy_in_files_of_a_chunk_is_told_from_its_records(store, tmp_path):
+    rechunk(store, tmp_path / "other.zarr", Plan("stored", {"sample": 2}))
+    for path in (store, tmp_path / "other.zarr"):
+        index_store(path, path.with_suffix(".parquet"))
+    expected, found = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("nol", "other"))
+    assert str(found.to_pydict()) == str(expected.to_pydict())  # NaN is not equal to itself
+    expected, found = (sample_provenance(tmp_path / f"{n}.zarr", "0002") for n in ("nol", "other"))
+    for part in ("sample", "place", "dates"):
+        assert found[part] == expected[part]
 
 
 def test_groups_of_tiles_are_copied_each(tmp_path):
