@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-LONG = {"build", "build_memory", "finish", "kills", "laboratory", "probe"}
+LONG = {"build", "build_memory", "defects", "finish", "kills", "laboratory", "probe"}
 """Run only when named: each takes many minutes or needs a folder of its own."""
 
 
