@@ -76,6 +76,7 @@ def fetch_tiles(
         if suspicious:
             log.info("asking again for %d suspicious pictures", len(suspicious))
             campaign.fetch(suspicious, second_look=True)
+        log.info("%d requests to %s", client.requests_sent, source)
     if campaign.failures:
         tile_id, reason = campaign.failures[0]
         raise PipelineError(

@@ -59,9 +59,3 @@ def _as_text(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4f}"
     return str(value)
-
-
-def verdict_counts(rows: Iterable[TileRow]) -> dict[Verdict, int]:
-    """How many tiles met each verdict, in the order of `Verdict`, zeros left out."""
-    verdicts = [row.verdict for row in rows]
-    return {verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
