@@ -82,12 +82,13 @@ def test_a_cube_is_what_the_reader_makes_of_it(store, tmp_path, method):
 
 
 def test_a_copy_in_files_of_a_chunk_is_told_from_its_records(store, tmp_path):
-    rechunk(store, tmp_path / "other.zarr", Plan("stored", {"sample": 2}))
-    for path in (store, tmp_path / "other.zarr"):
+    copy = tmp_path / "copy" / store.name
+    rechunk(store, copy, Plan("stored", {"sample": 2}))
+    for path in (store, copy):
         index_store(path, path.with_suffix(".parquet"))
-    expected, found = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("nol", "other"))
+    expected, found = (pq.read_table(path.with_suffix(".parquet")) for path in (store, copy))
     assert str(found.to_pydict()) == str(expected.to_pydict())  # NaN is not equal to itself
-    expected, found = (sample_provenance(tmp_path / f"{n}.zarr", "0002") for n in ("nol", "other"))
+    expected, found = (sample_provenance(path, "0002") for path in (store, copy))
     for part in ("sample", "place", "dates"):
         assert found[part] == expected[part]
 
