@@ -15,11 +15,16 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.atomic_file import atomic_file
 from pipeline.errors import PipelineError, run_step
-from pipeline.legend import UNLABELLED, load_legend
+from pipeline.legend import UNLABELLED
 from pipeline.settings.dataset import SEASONS
 from pipeline.simulator.world import truth
+from pipeline.store.layout import PIXEL_ARRAYS
 from pipeline.store.reader import open_store, sample_grid
+from pipeline.store.shard_file import ShardFile
+
+(_LABEL,) = (array for array in PIXEL_ARRAYS if array.name == "label")
 
 
 def write_truth(noisy_path: Path, path: Path) -> float:
@@ -39,12 +44,12 @@ def write_truth(noisy_path: Path, path: Path) -> float:
     seed = _seed_of_world(noisy, noisy_path)
     unfinished = path.with_name(f".{path.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
-    label = _create(unfinished, noisy)
+    _create(unfinished, noisy)
     right = labelled = 0
-    for first in range(0, label.shape[0], _shard_size(noisy)):
+    for shard, first in enumerate(range(0, noisy.sizes["sample"], _shard_size(noisy))):
         samples = slice(first, first + _shard_size(noisy))
         true = _true_labels(noisy, samples, seed)
-        label[samples] = true  # a whole shard at once: writing a part would rewrite the rest
+        _write_shard(unfinished / _LABEL.shard_key(shard), _shard_size(noisy), true)
         given = noisy["label"].isel(sample=samples).values
         right += int(((given == true) & (given != UNLABELLED)).sum())
         labelled += int((given != UNLABELLED).sum())
@@ -66,8 +71,7 @@ def _seed_of_world(noisy: xr.Dataset, path: Path) -> int:
     return int(world["seed"])
 
 
-def _create(path: Path, noisy: xr.Dataset) -> "zarr.Array[zarr.core.metadata.ArrayV3Metadata]":
-    classes = load_legend("dynamic_world")
+def _create(path: Path, noisy: xr.Dataset) -> None:
     group = zarr.create_group(
         path,
         zarr_format=3,
@@ -79,20 +83,27 @@ def _create(path: Path, noisy: xr.Dataset) -> "zarr.Array[zarr.core.metadata.Arr
         },
     )
     shape = noisy["label"].shape
-    return group.create_array(
-        "label",
+    group.create_array(
+        _LABEL.name,
         shape=shape,
         chunks=(1, *shape[1:]),
         shards=(_shard_size(noisy), *shape[1:]),
-        dtype="uint8",
-        fill_value=UNLABELLED,
-        dimension_names=["sample", "time", "y", "x"],
-        attributes={
-            "_FillValue": UNLABELLED,
-            "flag_values": [row.id for row in classes],
-            "flag_meanings": " ".join(row.flag_meaning for row in classes),
-        },
+        dtype=_LABEL.dtype,
+        fill_value=_LABEL.nodata,
+        filters=None,
+        compressors=[_LABEL.compressor],
+        dimension_names=_LABEL.dimensions,
+        attributes=_LABEL.attributes | {"long_name": "true land-cover class of the day"},
     )
+
+
+def _write_shard(path: Path, size: int, labels: NDArray[np.uint8]) -> None:
+    """One file, also where no sample is complete: readers take a missing one for lost."""
+    with atomic_file(path) as file:
+        writer = ShardFile(file, (size,), _LABEL.compressor)
+        for row, seasons in enumerate(labels):
+            writer.append((row,), seasons, _LABEL.nodata)
+        writer.finish()
 
 
 def _shard_size(noisy: xr.Dataset) -> int:
