@@ -82,11 +82,12 @@ def fingerprint(paths: Iterable[Path]) -> str:
     import itself.
     """
     digest = hashlib.sha256()
-    for path in paths:
-        for file in _files_below(path) if path.is_dir() else parts_of(path):
-            status = file.lstat()
-            name = file.relative_to(path.parent).as_posix()
-            digest.update(json.dumps([name, status.st_size, status.st_mtime_ns]).encode())
+    with Telling("looking at the source", "files") as told:
+        for path in paths:
+            for file in told.each(_files_below(path) if path.is_dir() else parts_of(path)):
+                status = file.lstat()
+                name = file.relative_to(path.parent).as_posix()
+                digest.update(json.dumps([name, status.st_size, status.st_mtime_ns]).encode())
     return digest.hexdigest()[:16]
 
 

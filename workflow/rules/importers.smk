@@ -2,6 +2,7 @@
 # store (<store>.import), so that a job which was killed goes on where it stopped.
 
 IMPORTS = SETTINGS.importers
+IMPORT_CORES = 4  # three compress what one decodes
 SSL4EO_STORE = f"{FOLDER}/ssl4eo.zarr"
 SSL4EO_LABELS = {
     "none": [],
@@ -40,7 +41,7 @@ rule ssl4eo_images:
         f"{FOLDER}/logs/ssl4eo_images.log",
     benchmark:
         f"{FOLDER}/benchmarks/ssl4eo_images.tsv"
-    threads: CORES_OF_A_JOB
+    threads: IMPORT_CORES
     resources:
         mem_mb=2000,
     conda:
@@ -123,7 +124,7 @@ rule noldo_tiles:
         f"{FOLDER}/logs/noldo_{{subset}}.log",
     benchmark:
         f"{FOLDER}/benchmarks/noldo_{{subset}}.tsv"
-    threads: CORES_OF_A_JOB
+    threads: IMPORT_CORES
     resources:
         mem_mb=2000,
     conda:
@@ -158,7 +159,7 @@ rule dfc2020_patches:
         f"{FOLDER}/logs/dfc2020.log",
     benchmark:
         f"{FOLDER}/benchmarks/dfc2020.tsv"
-    threads: CORES_OF_A_JOB
+    threads: IMPORT_CORES
     resources:
         mem_mb=2000,
     conda:
@@ -191,7 +192,7 @@ rule eurosat_patches:
         f"{FOLDER}/logs/eurosat.log",
     benchmark:
         f"{FOLDER}/benchmarks/eurosat.tsv"
-    threads: CORES_OF_A_JOB
+    threads: IMPORT_CORES
     resources:
         mem_mb=2000,
     conda:
