@@ -11,7 +11,7 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
 from pipeline.osm_landuse.contract import Contract, check_contract
-from pipeline.osm_landuse.errors import WmsError, WmsTransportError
+from pipeline.osm_landuse.errors import WmsError
 from pipeline.osm_landuse.fetch import fetch_tile, is_fetched
 from pipeline.osm_landuse.rate_limit import RateLimit
 from pipeline.osm_landuse.service import open_service
@@ -127,8 +127,7 @@ class _Campaign:
         return suspicious
 
     def _asks_for_a_long_pause(self, error: WmsError) -> bool:
-        pause = error.retry_after_s if isinstance(error, WmsTransportError) else None
-        return (pause or 0.0) > self.client.settings.patience_s
+        return (error.retry_after_s or 0.0) > self.client.settings.patience_s
 
 
 def _pending(

@@ -27,24 +27,26 @@ _PERMANENT_WORDS = ("too large", "out of range", "invalid", "missing", "unsuppor
 """Wording of permanent exceptions that MapServer 8 and MapProxy 7 send without a code."""
 
 
+_BUSY = (429, 503)
+"""Statuses by which a server says that it is not the request's fault, whatever the text says."""
+
+
 class WmsError(PipelineError):
-    """A WMS server did not give what was asked for."""
-
-    retryable: bool = False
-
-
-class WmsTransportError(WmsError):
-    """Time-out, reset, cut body, or a status 408, 425, 429 or 5xx without a service exception.
+    """A WMS server did not give what was asked for.
 
     Attributes:
+        retryable: Whether asking again may help.
         retry_after_s: What the server asked us to wait, seconds; None when it did not say.
     """
 
-    retryable = True
+    retryable: bool = False
+    retry_after_s: float | None = None
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+
+class WmsTransportError(WmsError):
+    """Time-out, reset, cut body, or a status 408, 425, 429 or 5xx without a service exception."""
+
+    retryable = True
 
 
 class WmsPayloadError(WmsError):
@@ -70,7 +72,8 @@ class WmsServiceError(WmsError):
         self.text = text
         self.status = status
         worded = any(word in text.lower() for word in _PERMANENT_WORDS)
-        self.retryable = code not in self.permanent_codes and not (code is None and worded)
+        permanent = code in self.permanent_codes or (code is None and worded)
+        self.retryable = status in _BUSY or not permanent
 
 
 class WmsContractError(WmsError):

@@ -194,7 +194,7 @@ class WmsClient:
     def _pause(self, state: RetryCallState) -> float:
         backoff = wait_random_exponential(self.settings.backoff_s, max=_LONGEST_PAUSE_S)(state)
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_s if isinstance(error, WmsTransportError) else None
+        asked = error.retry_after_s if isinstance(error, WmsError) else None
         return max(backoff, asked or 0.0)
 
     def _ask(self, parameters: dict[str, str]) -> _Answer:
@@ -233,19 +233,29 @@ class WmsClient:
             )
 
     def _refuse_failure(self, answer: _Answer) -> None:
-        if holds_service_exception(answer.body):
-            raise service_error(answer.body, answer.status)
-        excerpt = answer.body[:80]
-        if answer.status in _PASSING or answer.status >= 500:
-            pause = _retry_after_s(answer.retry_after, dt.datetime.now(dt.UTC))
-            if pause is not None:
-                self._rate_limit.hold(pause)
-            raise WmsTransportError(f"the WMS answers HTTP {answer.status}: {excerpt!r}", pause)
-        if answer.status != 200:
-            raise WmsContractError(
-                f"the WMS answers HTTP {answer.status} to {answer.url}: {excerpt!r}; "
-                "check osm_landuse.service and osm_landuse.layer"
-            )
+        failure = _failure(answer)
+        if failure is None:
+            return
+        pause = _retry_after_s(answer.retry_after, dt.datetime.now(dt.UTC))
+        if failure.retryable and pause is not None:
+            self._rate_limit.hold(pause)
+            failure.retry_after_s = pause
+        raise failure
+
+
+def _failure(answer: _Answer) -> WmsError | None:
+    """What is wrong with an answer; None if it may be what was asked for."""
+    if holds_service_exception(answer.body):
+        return service_error(answer.body, answer.status)
+    excerpt = answer.body[:80]
+    if answer.status in _PASSING or answer.status >= 500:
+        return WmsTransportError(f"the WMS answers HTTP {answer.status}: {excerpt!r}")
+    if answer.status != 200:
+        return WmsContractError(
+            f"the WMS answers HTTP {answer.status} to {answer.url}: {excerpt!r}; "
+            "check osm_landuse.service and osm_landuse.layer"
+        )
+    return None
 
 
 def _retry_after_s(header: str, now: dt.datetime) -> float | None:

@@ -178,8 +178,16 @@ def test_a_slow_answer_is_asked_again(client_of, faulty, window):
     assert client.requests_sent == 2
 
 
-def test_retry_after_is_honoured_by_everybody(client_of, faulty, window):
-    busy = fixed("503 Service Unavailable", "text/plain", b"busy", Retry_After="1")
+@pytest.mark.parametrize(
+    "busy",
+    [
+        fixed("503 Service Unavailable", "text/plain", b"busy", Retry_After="1"),
+        exception("429 Too Many Requests", "invalid: too many", Retry_After="1"),
+        exception("200 OK", "overloaded", Retry_After="1"),
+    ],
+    ids=["503", "429 with an exception", "200 with an exception"],
+)
+def test_retry_after_is_honoured_by_everybody(client_of, faulty, window, busy):
     faulty.fail(busy, times=1)
     client = client_of()
     client.map_picture(window)

@@ -52,14 +52,14 @@ def fixed(status: str, content_type: str, body: bytes, **headers: str) -> Fault:
     return lambda application, environ: (status, [("Content-Type", content_type), *given], body)
 
 
-def exception(status: str, text: str, code: str = "") -> Fault:
+def exception(status: str, text: str, code: str = "", **headers: str) -> Fault:
     attribute = f' code="{code}"' if code else ""
     body = (
         '<?xml version="1.0"?><ServiceExceptionReport version="1.1.1">'
         f"<ServiceException{attribute}><![CDATA[{text}]]></ServiceException>"
         "</ServiceExceptionReport>"
     )
-    return fixed(status, "application/vnd.ogc.se_xml", body.encode())
+    return fixed(status, "application/vnd.ogc.se_xml", body.encode(), **headers)
 
 
 def working_answer(application: Wsgi, environ: dict[str, Any]) -> Answer:
