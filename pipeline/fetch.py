@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.earthengine.errors import AccessDenied, EarthEngineFault, Fatal, Missing
+from pipeline.earthengine.errors import (
+    UNANSWERED_REMEDY,
+    AccessDenied,
+    EarthEngineFault,
+    Fatal,
+    Missing,
+)
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.grid import PatchGrid
@@ -102,6 +108,7 @@ def fetch_shard(
         )
     staging = Staging(settings.folder / "staging" / str(shard.number))
     stored = _adopt_committed(shard, outcomes, settings)
+    _leave_out(outcomes, settings.locations.leave_out)
     _judge_staged(shard, outcomes, staging, settings)
     _fetch_missing(shard, outcomes, staging, settings, open_source)
     _refuse_failures(shard.number, outcomes)
@@ -133,6 +140,14 @@ def _adopt_committed(shard: Shard, outcomes: Outcomes, settings: Settings) -> se
     adopted = outcomes.adopt(commit.records)
     _log.info("shard %d: %d locations were finished before", shard.number, len(adopted))
     return {sample for sample in adopted if outcomes.kept(sample)}
+
+
+def _leave_out(outcomes: Outcomes, location_ids: Sequence[str]) -> None:
+    """Reject what the user does not want to wait for any longer."""
+    for sample in outcomes.samples:
+        for record in outcomes.wanted(sample)[:1]:
+            if record.location_id in location_ids:
+                outcomes.judge(record, Status.REJECTED, Reason.LEFT_OUT)
 
 
 def _judge_staged(shard: Shard, outcomes: Outcomes, staging: Staging, settings: Settings) -> None:
@@ -232,7 +247,7 @@ def _refuse_failures(shard: int, outcomes: Outcomes) -> None:
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
     raise PipelineError(
         f"shard {shard}: {len(failed)} of {len(outcomes.samples)} locations could not be fetched "
-        f"({reasons}); run the same command again"
+        f"({reasons}), {outcomes.of(failed[0])[0].location_id} among them; {UNANSWERED_REMEDY}"
     )
 
 

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     """Rejected: backscatter outside the plausible range (border noise)."""
     GONE = "gone"
     """Rejected: the archive no longer has the chosen scene."""
+    LEFT_OUT = "left_out"
+    """Rejected: named in ``locations.leave_out``."""
     OTHER_CRS = "other_crs"
     """Rejected: clear Sentinel-2 scenes touch the tile, none of them in its CRS."""
     FLAT_S2 = "flat_s2"

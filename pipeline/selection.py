@@ -8,7 +8,7 @@ import argparse
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,11 @@ from typing import Literal
 
 from pipeline.candidates import OpticalScene, RadarScene, SeasonCandidates
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import BudgetExhausted, EarthEngineFault
+from pipeline.earthengine.errors import (
+    UNANSWERED_REMEDY,
+    BudgetExhausted,
+    EarthEngineFault,
+)
 from pipeline.earthengine.queries import select_candidates
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
@@ -77,11 +81,15 @@ def select_shard(
     with _staged(output, locations, settings) as records:
         known = {record.sample for record in records}
         unknown = [place for place in locations if place.sample not in known]
-        faults = []
-        for place, answer in select_candidates(client, unknown, settings):
+        left_out = [p for p in unknown if p.location_id in settings.locations.leave_out]
+        for place in left_out:
+            records.extend(_without_scenes(place, settings, Status.REJECTED, Reason.LEFT_OUT))
+        asked = [place for place in unknown if place not in left_out]
+        faults: dict[str, EarthEngineFault] = {}
+        for place, answer in select_candidates(client, asked, settings):
             if isinstance(answer, EarthEngineFault):
-                faults.append(answer)
-                records.extend(_failed(place, settings, answer.reason))
+                faults[place.location_id] = answer
+                records.extend(_without_scenes(place, settings, Status.FAILED, answer.reason))
             else:
                 records.extend(choose_scenes(place, answer, settings.selection.rule))
         if faults:
@@ -188,10 +196,12 @@ def _drop(record: SeasonRecord) -> SeasonRecord:
     return replace(record, status=Status.REJECTED, reason=Reason.OTHER_SEASON)
 
 
-def _failed(location: Location, settings: Settings, reason: Reason) -> list[SeasonRecord]:
+def _without_scenes(
+    location: Location, settings: Settings, status: Status, reason: Reason
+) -> list[SeasonRecord]:
     windows = [search_window(date, settings.seasons.half_window_days) for date in location.dates]
     return [
-        SeasonRecord(location.sample, location.location_id, season, *window, Status.FAILED, reason)
+        SeasonRecord(location.sample, location.location_id, season, *window, status, reason)
         for season, window in enumerate(windows)
     ]
 
@@ -245,14 +255,16 @@ def _fingerprint(locations: Sequence[Location], settings: Settings) -> str:
     return hashlib.sha256(f"{settings.dataset_hash()} {list(locations)}".encode()).hexdigest()
 
 
-def _failure(faults: Sequence[EarthEngineFault], total: int) -> PipelineError:
-    reasons = Counter(fault.reason.value for fault in faults)
+def _failure(faults: Mapping[str, EarthEngineFault], total: int) -> PipelineError:
+    """The error of a shard some of whose places, by id, could not be asked about."""
+    reasons = Counter(fault.reason.value for fault in faults.values())
     counted = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
     head = f"{len(faults)} of {total} locations could not be asked ({counted})"
-    for fault in faults:
+    for fault in faults.values():
         if isinstance(fault, BudgetExhausted):
             return BudgetExhausted(f"{head}; {fault}")
-    return PipelineError(f"{head}; the last answer was: {faults[-1]}; run the same command again")
+    place, last = list(faults.items())[-1]
+    return PipelineError(f"{head}; the last answer, of {place}, was: {last}; {UNANSWERED_REMEDY}")
 
 
 if __name__ == "__main__":

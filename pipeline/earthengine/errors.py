@@ -119,6 +119,11 @@ _ACCESS_REMEDY = (
     "sign in again with `earthengine authenticate`, then run the same command"
 )
 
+UNANSWERED_REMEDY = (
+    "run the same command again; a place that never comes can be named in locations.leave_out"
+)
+"""What to do about places that the service did not answer for."""
+
 
 def classify(error: BaseException) -> EarthEngineFault:
     """Name the fault behind an exception of the client library.

@@ -78,6 +78,13 @@ class LocationSettings(Section):
             "each direction, km"
         ),
     )
+    leave_out: tuple[str, ...] = Field(
+        (),
+        description=(
+            'Places to reject unseen, by location_id in quotes, e.g. ["0000021"], so that a scene'
+            " that the service never delivers does not hold up a build; what is in the store stays"
+        ),
+    )
     validation_share: float = Field(
         0.01, ge=0, lt=1, description="Share of the locations whose split is `validation`"
     )

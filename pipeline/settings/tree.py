@@ -87,14 +87,15 @@ class Settings(Section):
     def defining(self) -> dict[str, Any]:
         """The part of the settings that decides the bytes of ``nol.zarr``, as plain JSON values.
 
-        Left out are the number of locations (more may be asked for later), the name and folder,
-        and how the service is reached.
+        Left out are the number of locations (more may be asked for later), which of them are not
+        to be had, the name and folder, and how the service is reached.
         """
         dump = self.model_dump(mode="json")
         kept = {
             key: dump[key] for key in ("seed", "grid", "seasons", "selection", "quality", "store")
         }
-        kept["locations"] = {k: v for k, v in dump["locations"].items() if k != "count"}
+        changeable = "count", "leave_out"
+        kept["locations"] = {k: v for k, v in dump["locations"].items() if k not in changeable}
         kept["source"] = self._source()
         return kept
 

@@ -99,7 +99,7 @@ def test_failures_write_nothing_and_the_next_run_asks_for_the_rest_only(
 ):
     faults = {(0, 1): Quota("429"), (1, 0): TimedOut("late"), (1, 3): Quota("429")}
     shard = make_shard(4)
-    message = r"shard 0: 2 of 4 locations could not be fetched \(.*\); run the same command again"
+    message = r"shard 0: 2 of 4 locations could not be fetched \(.*\), \d+ among .*; run the same"
     with pytest.raises(PipelineError, match=message) as failure:
         fetch_shard(shard, small_settings, FakeSource(2, faults).open)
     assert "quota 1" in str(failure.value) and "timeout 1" in str(failure.value)
@@ -116,6 +116,21 @@ def test_a_refusal_names_the_season_that_was_asked_for(make_shard, small_setting
     with pytest.raises(PipelineError, match=r"HTTP 400: odd\); .*season 1 of location \w*2\b"):
         fetch_shard(shard, small_settings, FakeSource(1, answers).open)
     assert not shard.ledger.exists()
+
+
+def test_a_place_that_is_left_out_is_rejected_unless_it_is_stored(make_shard, small_settings):
+    shard = make_shard(4)
+    ids = [shard.locations[sample].location_id for sample in (1, 2)]
+    without = {"locations": small_settings.locations.model_copy(update={"leave_out": (ids[0],)})}
+    settings = small_settings.model_copy(update=without)
+    source = FakeSource(1, {(1, t): Quota("never") for t in range(4)})
+    records = fetch_shard(shard, settings, source.open)
+    assert {record.reason.value for record in records} == {"", "left_out", "other_season"}
+    assert not any(sample == 1 for sample, _ in source.asked)
+    later = {"locations": small_settings.locations.model_copy(update={"leave_out": tuple(ids)})}
+    assert settings.dataset_hash() == small_settings.dataset_hash()
+    again = fetch_shard(shard, small_settings.model_copy(update=later), never_open)
+    assert again == records
 
 
 def test_a_used_up_budget_stops_the_run_and_keeps_what_was_fetched(

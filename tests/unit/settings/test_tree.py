@@ -95,7 +95,7 @@ def test_hash_ignores_what_changes_no_pixel():
     base = Settings().dataset_hash()
     for harmless in (
         {"name": "other", "results": "elsewhere"},
-        {"locations": {"count": 4000}},
+        {"locations": {"count": 4000, "leave_out": ["0000007"]}},
         {"earthengine": {"slots": 3, "attempts": 1, "request_budget": 5}},
         {"simulator": {"latency_s": 2.0, "faults": "plan.json"}},
         {"plan": {"kept_share": 0.5}},
