@@ -171,3 +171,12 @@ def test_rows_follow_the_file_of_their_weights_and_no_others_do(tmp_path):
 def planned_encoders(run: subprocess.CompletedProcess[str]) -> set[str]:
     assert run.returncode == 0, run.stderr
     return set(re.findall(r"tiles: (\w+), frozen, seed 0", run.stdout))
+
+
+def test_weights_that_nobody_has_are_said_before_anything_runs(workflow):
+    plan(workflow, encoders=1, seeds=1)
+    workflow.configuration["evaluate"]["encoders"]["random_0"]["weights"] = "mocco"
+    run = workflow.run("--dry-run", "evaluate")
+    assert run.returncode == 1
+    said = "random_0.weights: there is no encoder 'mocco' for s2; `python -m training"
+    assert said in run.stdout + run.stderr

@@ -1,5 +1,7 @@
 # Which rows, networks and figures an evaluation makes, and which files each needs.
 
+import csv
+
 EVALUATE = SETTINGS.evaluate
 SCORES = f"{FOLDER}/scores"
 TABLES = f"{FOLDER}/tables"
@@ -18,6 +20,8 @@ STORE_RECORDS = {
     "dfc2020.zarr": f"{FOLDER}/dfc2020.txt",
     "eurosat.zarr": f"{FOLDER}/eurosat.txt",
 }
+with Path(workflow.basedir, "training/encoders/encoders.csv").open(newline="") as TABLE:
+    PUBLISHED = {(row["name"], row["modality"]) for row in csv.DictReader(TABLE)}
 FIGURE = [".csv", ".png", ".svg"]
 EVALUATED_RUNS = [
     run
@@ -44,7 +48,7 @@ def finished_store(store):
         return []
     path = Path(store)
     if path.name != store and path.parent != Path(FOLDER):
-        return f"{store}/zarr.json"
+        return (Path(store) / "zarr.json").as_posix()  # Snakemake complains of "./tiles.zarr"
     return STORE_RECORDS.get(path.name, f"{FOLDER}/{path.name}/zarr.json")
 
 
@@ -52,8 +56,13 @@ def encoder_file(name):
     """The weights of an encoder that are a file: of a run, which makes them, or one of the user's."""
     encoder = EVALUATE.encoders[name]
     if encoder.run is None:
+        if encoder.file is None and (encoder.weights, encoder.modality) not in PUBLISHED:
+            raise WorkflowError(
+                f"evaluate.encoders.{name}.weights: there is no encoder {encoder.weights!r} for "
+                f"{encoder.modality}; `python -m training.encoders.table` lists what there is"
+            )
         file = EVALUATE.local_file(name)
-        return [file] if file else []
+        return [Path(file).as_posix()] if file else []
     makers = [run for run, recipe in PRETRAIN.runs.items() if encoder.modality in recipe.modalities]
     if encoder.run not in makers:
         raise WorkflowError(

@@ -20,7 +20,11 @@ def process_per_device(devices, nodes, workers):
     """
     if not SUBMITTED or devices * nodes == 1:
         return "", {}
-    launcher = f"srun --nodes={nodes} --ntasks-per-node={devices} --cpus-per-task={workers + 1} "
+    # Without the last word the others would wait for a process that has died.
+    launcher = (
+        f"srun --nodes={nodes} --ntasks-per-node={devices} --cpus-per-task={workers + 1}"
+        " --kill-on-bad-exit=1 "
+    )
     return launcher, {"mpi": "srun", "nodes": nodes, "tasks": devices * nodes, "tasks_per_gpu": 1}
 
 
