@@ -179,6 +179,23 @@ def test_an_evaluation_on_two_devices_is_two_processes(slurm, tmp_path):
     assert len(watch.of("rule_evaluate_row_and_keep")) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_node_that_is_lost_costs_its_job_and_nothing_else(slurm, finished, tmp_path):
+    workflow = Workflow(tmp_path)
+    with (
+        SimulatedEarthEngine(ProceduralArchive(seed=7), latency_s=0.5) as server,
+        Watch(slurm) as watch,
+    ):
+        workflow.configuration["earthengine"] = {"service": server.url, "slots": SLOTS}
+        run = submitted(workflow, slurm, "build_nol")
+        node = f"nodename={watch.wait_for('rule_fetch_pixels', run).nodes}"
+        slurm.ask("scontrol", "update", node, "state=down", "reason=test")
+        assert run.wait() == 0, (workflow.directory / "run.txt").read_text()
+    slurm.wait_until_idle()  # the node has come back by itself
+    assert workflow.digests() == finished.digests()
+
+
 def test_no_rule_wants_all_cores_of_a_machine():
     """There is no such number where jobs are submitted; CORES_OF_A_JOB is set everywhere."""
     rules = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
