@@ -17,10 +17,11 @@ import yaml
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
+from pipeline.label_classes import label_classes
 from pipeline.metadata.coverage import Coverage, read_coverage
 from pipeline.metadata.sources import Source, bibtex_entries, licence_notices, sources_of
 from pipeline.metadata.stac import collection_licence, keywords
-from pipeline.metadata.store_facts import StoreFacts, read_store_facts
+from pipeline.metadata.store_facts import ArrayFacts, StoreFacts, read_store_facts
 from pipeline.settings.tree import Settings, load_settings
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
@@ -67,7 +68,7 @@ def dataset_card(
         *([_SIMULATED] if _simulated(stores) else []),
         _summary(stores),
         "## Read it",
-        _reading(stores[0]),
+        _reading(stores),
         "## What is in it",
         _contents(stores),
         "## How it was made",
@@ -153,7 +154,8 @@ def _summary(stores: Sequence[DescribedStore]) -> str:
     return "\n".join(rows)
 
 
-def _reading(store: DescribedStore) -> str:
+def _reading(stores: Sequence[DescribedStore]) -> str:
+    store = stores[0]
     facts = store.facts
     group = f', group="{facts.groups[0].name}"' if facts.groups[0].name else ""
     lines = [
@@ -163,12 +165,31 @@ def _reading(store: DescribedStore) -> str:
         f"sample = store.isel(sample={_first_valid(store)})",
         "```",
         "",
+        *_group_hints(stores),
+        "xarray scales and masks: backscatter is in dB, no data is NaN. With "
+        "`mask_and_scale=False` it gives the numbers as they are stored, labels as integers.",
+        "",
         "The table of samples alone, with scenes, times, places and reasons: "
         f'`geopandas.read_parquet("{store.index.name}")`. Machine-readable descriptions lie in '
         "`metadata/<store>/`: Croissant with the GeoCroissant extension, a STAC collection, and "
         "its items as stac-geoparquet.",
     ]
     return "\n".join(lines)
+
+
+def _group_hints(stores: Sequence[DescribedStore]) -> list[str]:
+    """How to open the stores whose samples lie in groups: the root alone looks empty."""
+    hints = []
+    for store in stores:
+        names = [group.name for group in store.facts.groups if group.name]
+        if names:
+            opened = f'xarray.open_zarr("{store.facts.path.name}", group="{names[0]}")'
+            hints += [
+                f"The samples of `{store.facts.path.name}` lie in the groups "
+                f"{', '.join(f'`{name}`' for name in names)}: `{opened}`.",
+                "",
+            ]
+    return hints
 
 
 def _first_valid(store: DescribedStore) -> int:
@@ -182,15 +203,26 @@ def _first_valid(store: DescribedStore) -> int:
 
 
 def _contents(stores: Sequence[DescribedStore]) -> str:
-    rows = ["| store | array | axes | type | no data | what |", "|---|---|---|---|---|---|"]
+    rows = ["| store | array | axes | stored as | no data | what |", "|---|---|---|---|---|---|"]
+    classes = []
     for store in stores:
         for name, (_, array) in store.facts.pixel_arrays.items():
             axes = ", ".join(array.dimensions)
             rows.append(
-                f"| `{store.facts.path.name}` | `{name}` | {axes} | {array.dtype} | "
+                f"| `{store.facts.path.name}` | `{name}` | {axes} | {_stored_as(array)} | "
                 f"{array.nodata} | {array.long_name} |"
             )
-    return "\n".join(rows)
+            if "flag_values" in array.attributes:
+                told = ", ".join(f"{row.id} {row.name}" for row in label_classes(array.attributes))
+                classes.append(f"- `{store.facts.path.name}`, `{name}`: {told}.")
+    return "\n".join([*rows, "", "The classes:", "", *classes])
+
+
+def _stored_as(array: ArrayFacts) -> str:
+    """Type and unit: ``int16, 0.01 dB``."""
+    units, scale = array.attributes.get("units"), array.attributes.get("scale_factor", 1)
+    unit = f"{units}" if scale == 1 else f"{scale:g} {units}"
+    return f"{array.dtype}, {unit}" if units else array.dtype
 
 
 def _making(

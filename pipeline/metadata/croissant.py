@@ -18,9 +18,19 @@ import pyarrow.parquet as pq
 
 from pipeline.fingerprints import file_sha256
 from pipeline.metadata.coverage import Coverage
+from pipeline.metadata.croissant_pixels import (
+    INTEGERS,
+    band_configuration,
+    class_record_sets,
+    field,
+    pixel_record_sets,
+    quantity,
+    shard_file_sets,
+    spectral_band,
+)
 from pipeline.metadata.sources import Source, bibtex_entries
 from pipeline.metadata.stac import collection_id, describe, keywords, store_href
-from pipeline.metadata.store_facts import ArrayFacts, GroupFacts, StoreFacts
+from pipeline.metadata.store_facts import StoreFacts
 from pipeline.store.metadata import ROOT_DOCUMENT
 from pipeline.store.sample_index import COLUMN_DESCRIPTIONS
 
@@ -58,15 +68,6 @@ _CONTEXT: dict[str, Any] = {
     **{term: f"cr:{term}" for term in _TERMS.split()},
 }
 
-_INTEGERS = {
-    "int8": "cr:Int8",
-    "int16": "cr:Int16",
-    "int32": "cr:Int32",
-    "int64": "cr:Int64",
-    "uint8": "cr:UInt8",
-    "uint16": "cr:UInt16",
-}
-
 
 def croissant_document(
     dataset: str, store: StoreFacts, sources: tuple[Source, ...], coverage: Coverage, index: Path
@@ -96,7 +97,12 @@ def croissant_document(
         **_geography(store, coverage),
         **_responsibility(store),
         "distribution": _distribution(store, index),
-        "recordSet": [_splits(coverage), _samples(store, index), *_pixels(store)],
+        "recordSet": [
+            _splits(coverage),
+            *class_record_sets(store),
+            _samples(store, index),
+            *pixel_record_sets(store),
+        ],
     }
 
 
@@ -114,9 +120,9 @@ def _geography(store: StoreFacts, coverage: Coverage) -> dict[str, Any]:
             f"EPSG:{code}" for code in sorted(coverage.epsg) if code
         )
         or "unknown",
-        "geocr:spatialResolution": _quantity(10, "m"),
-        "geocr:bandConfiguration": _band_configuration(list(bands)),
-        "geocr:spectralBandMetadata": [_spectral_band(band) for band in bands.values()],
+        "geocr:spatialResolution": quantity(10, "m"),
+        "geocr:bandConfiguration": band_configuration(list(bands)),
+        "geocr:spectralBandMetadata": [spectral_band(band) for band in bands.values()],
         "geocr:samplingStrategy": _sampling(store),
     }
     if coverage.box:
@@ -170,24 +176,7 @@ def _distribution(store: StoreFacts, index: Path) -> list[dict[str, Any]]:
             "sha256": file_sha256(store.path / ROOT_DOCUMENT),
         },
     ]
-    return files + [
-        _shards(store, group, array) for group in store.groups for array in group.pixels
-    ]
-
-
-def _shards(store: StoreFacts, group: GroupFacts, array: ArrayFacts) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileSet",
-        "@id": _shards_id(group, array),
-        "name": _shards_id(group, array),
-        "description": f"Shards of the Zarr array {array.name}: {array.long_name}.",
-        "encodingFormat": "application/vnd.zarr",
-        "includes": "/".join(filter(None, [store_href(store), group.name, array.name, "c/**"])),
-    }
-
-
-def _shards_id(group: GroupFacts, array: ArrayFacts) -> str:
-    return "-".join(filter(None, ["shards", group.name, array.name]))
+    return [*files, *shard_file_sets(store)]
 
 
 def _splits(coverage: Coverage) -> dict[str, Any]:
@@ -204,8 +193,8 @@ def _splits(coverage: Coverage) -> dict[str, Any]:
         "dataType": "cr:Split",
         "key": {"@id": "splits/name"},
         "field": [
-            _field("splits/name", "sc:Text", "Name of the split."),
-            _field("splits/url", "sc:URL", "What kind of split it is."),
+            field("splits/name", "sc:Text", "Name of the split."),
+            field("splits/url", "sc:URL", "What kind of split it is."),
         ],
         "data": rows,
     }
@@ -225,7 +214,7 @@ def _samples(store: StoreFacts, index: Path) -> dict[str, Any]:
 
 def _column(store: StoreFacts, column: pa.Field) -> dict[str, Any]:
     kind, listed = column.type, pa.types.is_list(column.type)
-    described = _field(
+    described = field(
         f"samples/{column.name}",
         _data_type(kind.value_type if listed else kind),
         column_description(store, column.name),
@@ -252,85 +241,13 @@ def column_description(store: StoreFacts, name: str) -> str:
     return name.replace("_", " ")
 
 
-def _pixels(store: StoreFacts) -> list[dict[str, Any]]:
-    """One record set per array: Croissant wants those of several files joined by a column."""
-    return [
-        {
-            "@type": "cr:RecordSet",
-            "@id": _pixels_id(group, array),
-            "name": _pixels_id(group, array),
-            "description": (
-                f"{array.long_name}: one record per sample, record k is index k along the first "
-                "axis; read with Zarr, e.g. xarray.open_zarr."
-            ),
-            "field": [_array(group, array)],
-        }
-        for group in store.groups
-        for array in group.pixels
-    ]
-
-
-def _pixels_id(group: GroupFacts, array: ArrayFacts) -> str:
-    return "-".join(filter(None, ["pixels", group.name, array.name]))
-
-
-def _array(group: GroupFacts, array: ArrayFacts) -> dict[str, Any]:
-    axes = ", ".join(array.dimensions[1:])
-    text = f"{array.long_name}; axes {axes}; no data {array.nodata}"
-    identifier = f"{_pixels_id(group, array)}/{array.name}"
-    described = _field(identifier, _INTEGERS.get(array.dtype, "sc:Float"), text)
-    described["source"] = {
-        "fileSet": {"@id": _shards_id(group, array)},
-        "extract": {"fileProperty": "content"},
-    }
-    described |= {"isArray": True, "arrayShape": ",".join(map(str, array.shape[1:]))}
-    if bands := group.bands(array.name):
-        described["geocr:bandConfiguration"] = _band_configuration([b["name"] for b in bands])
-        described["geocr:spectralBandMetadata"] = [_spectral_band(band) for band in bands]
-    return described
-
-
-def _field(identifier: str, data_type: str, description: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:Field",
-        "@id": identifier,
-        "name": identifier.split("/", 1)[1],
-        "description": description,
-        "dataType": data_type,
-    }
-
-
 def _data_type(kind: pa.DataType) -> str:
     if pa.types.is_boolean(kind):
         return "sc:Boolean"
     if pa.types.is_integer(kind):
-        return _INTEGERS.get(str(kind), "sc:Integer")
+        return INTEGERS.get(str(kind), "sc:Integer")
     if pa.types.is_floating(kind):
         return "cr:Float32" if pa.types.is_float32(kind) else "cr:Float64"
     if pa.types.is_date(kind):
         return "sc:Date"
     return "sc:DateTime" if pa.types.is_timestamp(kind) else "sc:Text"
-
-
-def _band_configuration(names: list[str]) -> dict[str, Any]:
-    return {
-        "@type": "geocr:BandConfiguration",
-        "geocr:totalBands": len(names),
-        "geocr:bandNamesList": names,
-    }
-
-
-def _spectral_band(band: dict[str, Any]) -> dict[str, Any]:
-    described = {
-        "@type": "geocr:SpectralBand",
-        "name": band["name"],
-        "description": f"{band['resolution_m']} m; {band['source']}",
-        "geocr:centerWavelength": _quantity(band["wavelength_nm"], "nm"),
-    }
-    if band.get("bandwidth_nm") is not None:
-        described["geocr:bandwidth"] = _quantity(band["bandwidth_nm"], "nm")
-    return described
-
-
-def _quantity(value: float, unit: str) -> dict[str, Any]:
-    return {"@type": "sc:QuantitativeValue", "value": value, "unitText": unit}

@@ -105,7 +105,8 @@ def describe(store: StoreFacts, coverage: Coverage) -> str:
     """A paragraph: what it is, how much, from where."""
     samples = f"{coverage.valid:,} complete samples of {coverage.candidates:,}"
     warning = "SIMULATED DATA, no observation of the Earth. " if store.simulated else ""
-    return f"{warning}{store.title}. {samples}. Source: {store.attributes['source']}."
+    title = store.title.removeprefix("SIMULATED ")
+    return f"{warning}{title}. {samples}. Source: {store.attributes['source']}."
 
 
 def _providers(store: StoreFacts) -> list[dict[str, Any]]:
@@ -135,6 +136,8 @@ def _extent(coverage: Coverage) -> dict[str, Any]:
 def _summaries(store: StoreFacts, coverage: Coverage) -> dict[str, Any]:
     summaries: dict[str, Any] = {
         "gsd": [10],
+        "constellation": ["sentinel-2", *(["sentinel-1"] if "s1" in store.pixel_arrays else [])],
+        "instruments": ["msi", *(["c-sar"] if "s1" in store.pixel_arrays else [])],
         "proj:code": [f"EPSG:{code}" for code in sorted(coverage.epsg) if code],
         "noldo:split": sorted(coverage.splits),
         "noldo:simulated": [store.simulated],

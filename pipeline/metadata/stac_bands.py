@@ -97,10 +97,11 @@ def _dimension(name: str, length: int, group: GroupFacts, coverage: Coverage) ->
 
 def _variable(array: ArrayFacts) -> dict[str, Any]:
     kind = "data" if array.is_pixels else "auxiliary"
+    notes = [array.long_name, array.attributes.get("comment")]
     variable = {
         "dimensions": list(array.dimensions),
         "variable_type": kind,
-        "description": array.long_name,
+        "description": "; ".join(str(note) for note in notes if note),
     }
     units = array.attributes.get("units")
     return variable | ({"unit": str(units)} if units else {})
@@ -130,8 +131,9 @@ def _statistics(store: StoreFacts, band: str) -> dict[str, float]:
 
 def _common(array: ArrayFacts, band: dict[str, Any], raster: dict[str, Any]) -> dict[str, Any]:
     kept = {name: raster[name] for name in ("data_type", "nodata", "unit") if name in raster}
-    source = f", {band['source']}" if "source" in band else ""
-    return {"name": band["name"], "description": f"{array.name}: {array.long_name}{source}"} | kept
+    notes = [array.long_name, array.attributes.get("comment"), band.get("source")]
+    text = "; ".join(str(note) for note in notes if note)
+    return {"name": band["name"], "description": f"{array.name}: {text}"} | kept
 
 
 def _optical(array: ArrayFacts, band: dict[str, Any]) -> dict[str, Any]:

@@ -302,7 +302,7 @@ def _write_values(axes: Axes, table: Any, form: str, size: float = 9) -> None:
     colors = axes.images[0].get_cmap()
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
-            ink, text = _ink_on(to_hex(colors(value))), form.format(100 * value)
+            ink, text = _ink_on(to_hex(colors(float(value)))), form.format(100 * value)
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
 
 

@@ -61,6 +61,14 @@ def test_the_three_lines_to_read_it_work(card, nol, monkeypatch):
     assert isinstance(names["sample"], xarray.Dataset) and names["sample"]["id"].values == "0000"
 
 
+def test_the_card_says_units_classes_and_groups(card):
+    assert (
+        "| `nol.zarr` | `s1` | sample, time, band_s1, y, x | int16, 0.01 dB | -32768 |" in card.text
+    )
+    assert "- `nol.zarr`, `label`: 0 Water, 1 Trees, 2 Grass," in card.text
+    assert '`xarray.open_zarr("osm.zarr", group="train")`' in card.text
+
+
 def test_the_command_writes_the_card_or_says_what_is_missing(nol, osm, tmp_path, capsys):
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump({"name": "tiny"}))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import geopandas
 import mlcroissant
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pystac
 import pytest
 import rustac
+import xarray
 import yaml
 
 from pipeline.errors import PipelineError
@@ -115,6 +117,46 @@ def test_croissant_loads_every_row_of_the_index(store):
         scenes = [scene.decode() for scene in record["samples/s2_id"]]
         assert scenes == row["s2_id"]
         assert record["samples/geometry"] == row["geometry"]
+
+
+def test_a_stranger_finds_classes_units_and_pixels_in_croissant_alone(store):
+    dataset = mlcroissant.Dataset(jsonld=store.output / "croissant.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(store.output)
+        for record_set in dataset.metadata.record_sets:
+            if not record_set.uuid.startswith("pixels-"):
+                continue
+            (field,) = record_set.fields
+            recipe = re.search(r"xarray\.open_zarr\(.*?\)\['\w+'\]", record_set.description)[0]
+            array = eval(recipe, {"xarray": xarray})  # noqa: S307 - our own document
+            assert ",".join(map(str, array.shape[1:])) == field.array_shape
+            assert array.dims[1:] == tuple(
+                re.search("axes (.*?);", field.description)[1].split(", ")
+            )
+            if field.name == "s1":
+                assert "stored value x 0.01 is in dB" in field.description
+                assert array.encoding["scale_factor"] == 0.01
+            if field.name.startswith("label"):
+                records = list(dataset.records(f"classes-{field.name}"))
+                ids = [row[f"classes-{field.name}/value"] for row in records]
+                assert ids == list(array.attrs["flag_values"])
+                assert records[0][f"classes-{field.name}/color"].startswith("#")
+
+
+def test_pystac_leads_to_pixels_with_classes_and_units(store):
+    collection = pystac.Collection.from_file(str(store.output / "collection.json"))
+    asset = next(one for one in collection.assets.values() if "data" in (one.roles or []))
+    pixels = xarray.open_zarr(asset.get_absolute_href(), mask_and_scale=False)
+    names = [band["name"] for band in asset.extra_fields["bands"]]
+    bands = dict(zip(names, asset.extra_fields["raster:bands"], strict=True))
+    assert (
+        bands["VV"]["scale"] == pixels["s1"].attrs["scale_factor"] and bands["VV"]["unit"] == "dB"
+    )
+    classes = bands["label"]["classification:classes"]
+    named = {one["value"]: one["name"] for one in classes if not one.get("nodata")}
+    assert list(named) == list(pixels["label"].attrs["flag_values"])
+    assert {"sentinel-1", "sentinel-2"} == set(collection.summaries.get_list("constellation"))
+    assert collection.description.count("SIMULATED") <= 1
 
 
 def test_croissant_describes_bands_shapes_and_places(described):
