@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from torch.utils.data import DataLoader, Dataset
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, run_step
 from tests.training.conftest import EMPTY, SAMPLES, VALIDATION, learnable_pixels, write_store
 from training.loading.loader import WINDOW_SHARDS, EpochSampler, block_order, make_loader
 from training.loading.samples import Draw, NolDataset, TileDataset
@@ -194,7 +195,7 @@ def test_a_store_that_was_copied_in_part_is_not_trained_on(store, tmp_path):
     shutil.copy(store / "s2_20m/c/0/0/0/0/0", lost)
     for number in (0, 1):
         (tmp_path / f"nol.zarr/label/c/{number}/0/0/0").unlink()
-    with pytest.raises(PipelineError, match="label/c/0/0/0 is missing, one of 2 of 3 shards"):
+    with pytest.raises(PipelineError, match="label/c/0/0/0/0 is missing, one of 2 of 3 shards"):
         NolDataset(tmp_path / "nol.zarr", "train", ("s1",))
 
 
@@ -241,3 +242,15 @@ def test_a_group_without_an_array_is_named(tiles):
     shutil.rmtree(path / "test" / "s1")
     with pytest.raises(PipelineError, match="has no array s1, which training on s1 and s2 needs"):
         TileDataset(path, "test")
+
+
+class LostShards(Dataset):
+    def __getitem__(self, _):
+        raise PipelineError("shard 3 is missing; copy the store as a whole")
+
+
+def test_an_error_of_a_worker_process_is_the_same_line(capsys):
+    loader = DataLoader(LostShards(), sampler=[0], num_workers=1, multiprocessing_context="fork")
+    with pytest.raises(SystemExit):
+        run_step(lambda: list(loader))
+    assert capsys.readouterr().err == "error: shard 3 is missing; copy the store as a whole\n"
