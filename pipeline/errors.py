@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import select
 import sys
 from collections.abc import Callable
@@ -37,6 +38,10 @@ _REMEDIES = {
 """What to do about errors of a disk that come of reading as well."""
 
 
+_FROM_WORKER = re.compile(r"Caught .*\nOriginal Traceback .*\n(?:[ \t].*\n)*[\w.]+: ")
+"""What PyTorch puts before the message of an error that a process of a DataLoader raises."""
+
+
 class PipelineError(Exception):
     """Something the user can mend: one line with the value, the limit and the remedy."""
 
@@ -58,7 +63,7 @@ def run_step(step: Callable[[], None]) -> None:
         step()
         sys.stdout.flush()
     except PipelineError as error:
-        fail(" ".join(str(error).split("\n")))
+        fail(" ".join(_FROM_WORKER.sub("", str(error)).strip().split("\n")))
     except BrokenPipeError:
         if not _output_is_closed():
             raise

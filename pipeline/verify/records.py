@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import zarr
 from numpy.typing import NDArray
 from pyproj import Geod
 
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid, is_snapped
+from pipeline.store.groups import read_records
 from pipeline.store.layout import NATIVE_LAYOUT
 from pipeline.verify.evidence import Evidence
 from pipeline.verify.findings import Finding
@@ -173,13 +173,12 @@ def _check_coordinates(group: StoredGroup, evidence: Evidence) -> None:
         axis, _, suffix = folder.name.partition("_")
         if axis not in "xy" or not (folder / "zarr.json").is_file():
             continue
-        array = zarr.open_array(folder, mode="r")
-        if array.ndim != 1 or (suffix and not suffix.endswith("m")):
+        centres = read_records(group.path, folder.name)
+        if centres.ndim != 1 or (suffix and not suffix.endswith("m")):
             continue
         evidence.examined[GRIDS_CHECK] += 1
         size = float(suffix.removesuffix("m")) if suffix else _LATTICE_M
-        expected = size * (np.arange(array.shape[0]) + 0.5) * (1 if axis == "x" else -1)
-        centres = np.asarray(array[...])
+        expected = size * (np.arange(len(centres)) + 0.5) * (1 if axis == "x" else -1)
         if not np.array_equal(centres, expected):
             text = "the coordinates of the pixel centres are not those of the grid"
             found = ("", f"from {centres[0]}", f"from {expected[0]}", text)
