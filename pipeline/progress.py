@@ -18,13 +18,13 @@ TERMINAL_INTERVAL_S = 5.0
 """Time between two lines of one shard on the terminal."""
 
 
-def told(items: Iterable[Item], task: str, count: int) -> Iterator[Item]:
+def told(items: Iterable[Item], task: str, count: int | None = None) -> Iterator[Item]:
     """Hand on what a task finishes; a line now and then tells how far it is.
 
     Args:
         items: As they are finished.
         task: What is done, e.g. ``decoding pictures``.
-        count: How many there will be.
+        count: How many there will be, if that is known.
     """
     started = told_at = time.monotonic()
     for number, item in enumerate(items, 1):
@@ -32,8 +32,21 @@ def told(items: Iterable[Item], task: str, count: int) -> Iterator[Item]:
         now = time.monotonic()
         if now - told_at >= TERMINAL_INTERVAL_S:
             told_at = now
-            left = (now - started) / number * (count - number)
-            print(f"{task}: {number} of {count}, {left:.0f} s left", file=sys.stderr, flush=True)
+            line = _how_far(number, count, now - started)
+            print(f"{task}: {line}", file=sys.stderr, flush=True)
+
+
+def _how_far(number: int, count: int | None, seconds: float) -> str:
+    if count is None:
+        return f"{number}, {number / seconds:.0f}/s"
+    left = seconds / number * (count - number)
+    return f"{number} of {count}, {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 class ShardProgress:

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from pipeline import progress
 from pipeline.progress import told
 
@@ -23,3 +25,20 @@ def test_items_are_handed_on_and_told_now_and_then(capsys, monkeypatch):
 def test_a_short_task_tells_nothing(capsys):
     assert list(told(iter("ab"), "decoding", 2)) == ["a", "b"]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (None, "taking stock: 3, 3/s"),
+        (4, "taking stock: 3 of 4, 0 s left"),
+        (1_803, "taking stock: 3 of 1803, 10 min left"),
+        (30_003, "taking stock: 3 of 30003, 2.8 h left"),
+    ],
+)
+def test_a_line_tells_how_long_it_will_take_if_that_is_known(capsys, monkeypatch, count, line):
+    clock = iter([0.0, 0.3, 0.6, 1.0])
+    monkeypatch.setattr(progress, "TERMINAL_INTERVAL_S", 1.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    list(told("abc", "taking stock", count))
+    assert capsys.readouterr().err == f"{line}\n"
