@@ -17,8 +17,8 @@ from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.importers.members import Refusal
 from pipeline.importers.tar_members import parts_of
-from pipeline.importers.telling import Telling
 from pipeline.importers.units import Key, Locate, located_files
+from pipeline.progress import told
 
 
 @dataclass
@@ -69,9 +69,8 @@ class Inventory:
 def take_stock(sources: Sequence[Path], locate: Locate) -> Inventory:
     """Go through sources by the names of their files."""
     inventory = Inventory()
-    with Telling("taking stock", "files") as told:
-        keys = located_files(sources, locate, inventory.refusals.append)
-        inventory.add(told.each(keys))
+    keys = located_files(sources, locate, inventory.refusals.append)
+    inventory.add(told(keys, "taking stock of files"))
     return inventory
 
 
@@ -82,12 +81,12 @@ def fingerprint(paths: Iterable[Path]) -> str:
     import itself.
     """
     digest = hashlib.sha256()
-    with Telling("looking at the source", "files") as told:
-        for path in paths:
-            for file in told.each(_files_below(path) if path.is_dir() else parts_of(path)):
-                status = file.lstat()
-                name = file.relative_to(path.parent).as_posix()
-                digest.update(json.dumps([name, status.st_size, status.st_mtime_ns]).encode())
+    for path in paths:
+        files = _files_below(path) if path.is_dir() else parts_of(path)
+        for file in told(files, f"looking at the files of {path.name}"):
+            status = file.lstat()
+            name = file.relative_to(path.parent).as_posix()
+            digest.update(json.dumps([name, status.st_size, status.st_mtime_ns]).encode())
     return digest.hexdigest()[:16]
 
 

@@ -12,8 +12,8 @@ from typing import Self
 
 from pipeline.atomic_file import remove_partial_files
 from pipeline.importers.shard_part import PartPlan, ShardJob, ShardPart, write_shard
-from pipeline.importers.telling import Telling
 from pipeline.importers.units import Key, Unit, Wanted
+from pipeline.progress import told
 from pipeline.worker_processes import worker_pool
 
 _MOST_WAITING = 2
@@ -35,7 +35,6 @@ class ShardBoard:
         self._folders = {plan.folder for plan in plans}
         self._workers = workers
         self._parts = {(plan.group, plan.part): ShardPart(work, plan) for plan in plans}
-        self._seen: set[Key] = set()
 
     def fill(self, units: Callable[[Wanted], Iterable[Unit]]) -> None:
         """Take what a source has of all that is still wanted, and write every shard.
@@ -58,20 +57,17 @@ class ShardBoard:
 
     def _take_all(self, units: Iterable[Unit], writers: "_Writers") -> None:
         missing = sum(part.missing for part in self._parts.values())
-        with Telling("importing", "parts of samples", missing) as told:
-            for unit in units:
-                if self._wants(unit.key):
-                    part = self._parts[unit.key.group, unit.key.part]
-                    if (whole := part.take(unit)) is not None:
-                        writers.write(part, whole)
-                    told.count()
-                self._seen.add(unit.key)
+        wanted = (unit for unit in units if self._wants(unit.key))
+        for unit in told(wanted, "importing parts of samples", missing):
+            part = self._parts[unit.key.group, unit.key.part]
+            if (whole := part.take(unit)) is not None:
+                writers.write(part, whole)
         writers.wait()
 
     def _wants(self, key: Key) -> bool:
         """Whether a unit is still to be decoded; a second one of the same key is not."""
         part = self._parts.get((key.group, key.part))
-        return part is not None and key not in self._seen and part.wants(key.sample_id)
+        return part is not None and part.wants(key.sample_id)
 
 
 class _Writers:

@@ -27,9 +27,9 @@ from pipeline.importers.archives import iterate_members, reported_before
 from pipeline.importers.inventory import Inventory
 from pipeline.importers.members import DamagedMember, Member, Refusal, printable
 from pipeline.importers.ssl4eo_cube import decode_cube, text_of
-from pipeline.importers.telling import Telling
 from pipeline.importers.units import Decoded, Key, Unit, Wanted
 from pipeline.importers.zarr_v2 import ZippedGroup
+from pipeline.progress import told
 
 _MODALITIES = {"S2L1C": "s2", "S1GRD": "s1"}
 _SPLITS = {"val": "validation", "train": "train"}
@@ -65,8 +65,8 @@ def find_cubes(source: Path) -> list[Path]:
 def take_stock_of_cubes(paths: list[Path]) -> Inventory:
     """Which samples the files hold."""
     inventory = Inventory()
-    with Telling("taking stock", "samples") as told:
-        inventory.add(told.each(_keys(paths, inventory.refusals.append)))
+    keys = _keys(paths, inventory.refusals.append)
+    inventory.add(told(keys, "taking stock of samples"))
     return inventory
 
 
