@@ -10,6 +10,7 @@ import xarray as xr
 from pipeline.errors import PipelineError
 from pipeline.season_pixels import S1_NODATA
 from pipeline.sensors import cube_bands
+from pipeline.store.create import read_attributes
 from pipeline.store.description import common_attributes
 from pipeline.store.layout import RecordArray
 from pipeline.store.reader import open_store
@@ -24,6 +25,7 @@ from pipeline.store.tile_layout import (
 from pipeline.store.tiles import (
     create_tile_store,
     finish_tiles,
+    grow_tile_store,
     read_tile_group,
     tile_shard_files,
     write_tiles,
@@ -215,3 +217,19 @@ def test_the_shape_can_be_read_back(store):
     assert [array.name for array in group.arrays] == ["s2", "s1", "label"]
     with pytest.raises(PipelineError, match="no group validation"):
         read_tile_group(store, "validation")
+
+
+def test_a_store_grows_and_keeps_what_it_holds(store):
+    finish_tiles(store, "train", {"id": list("abcde")}, [True] * 5)
+    larger = groups(count=9)
+    grow_tile_store(store, larger, ATTRIBUTES | {"labels_hash": "new"})
+    grown = xr.open_zarr(store, group="train", chunks=None, mask_and_scale=False)
+    assert grown.sizes["sample"] == 9
+    assert grown["id"].values.tolist() == [*"abcde", "", "", "", ""]
+    assert grown["valid"].values.tolist() == [True] * 5 + [False] * 4
+    assert read_attributes(store)["labels_hash"] == "new"
+    create_tile_store(store, larger, ATTRIBUTES)
+    with pytest.raises(PipelineError, match="has room for 9 train tiles .* now there are 5"):
+        grow_tile_store(store, groups(), ATTRIBUTES)
+    with pytest.raises(PipelineError, match="is another store"):
+        grow_tile_store(store, larger, ATTRIBUTES | {"dataset_hash": "b" * 16})
