@@ -167,7 +167,9 @@ def _describe(mistake: Any) -> str:
             f"{path} is not a known key{_nearest(mistake['loc'])}; see workflow/config/default.yaml"
         )
     message = mistake["msg"].removeprefix("Value error, ")
-    return f"{path} = {mistake['input']!r}: {message[0].lower()}{message[1:]}"
+    # A mistake between keys is one of their whole section, which would hide it in its own length.
+    value = "" if isinstance(mistake["input"], dict) else f" = {mistake['input']!r}"
+    return f"{path}{value}: {message[0].lower()}{message[1:]}"
 
 
 def _nearest(place: Sequence[str | int]) -> str:

@@ -36,8 +36,15 @@ def test_nothing_is_scored_on_what_it_was_trained_on(section):
     ((name, value),) = section.items()
     groups = {"train_group": "test"}
     changed = {name: {"mine": groups} if value else groups}
-    with pytest.raises(PipelineError, match="train_group and test_group are both 'test'"):
+    with pytest.raises(PipelineError, match=r"evaluate\.\S+: train_group and test_group are both"):
         validate_settings({"evaluate": changed})
+
+
+def test_a_mistake_between_keys_is_said_without_the_whole_section():
+    with pytest.raises(PipelineError) as caught:
+        validate_settings({"evaluate": {"epochs": 7, "tasks_used": ["x"]}})
+    said = "settings: evaluate: tasks_used names 'x', known are dw, osm, dfc2020"
+    assert str(caught.value) == said
 
 
 def test_the_file_of_an_encoder_is_a_path_or_stands_in_for_a_name(tmp_path):
