@@ -17,7 +17,7 @@ Source: https://github.com/DLR-MF-DAS/SSL4EO-S12-v1.1, README, ``zarr_dataset.py
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,12 +77,10 @@ def patch_pixels(paths: list[Path]) -> int:
         PipelineError: There is none.
     """
     for path in paths:
-        try:
+        with suppress(DamagedMember):
             for sample in _samples(path, reported_before):
-                with sample.group() as group:
+                with suppress(DamagedMember), sample.group() as group:
                     return group.array("bands").shape[-1]
-        except DamagedMember:
-            continue
     raise PipelineError(f"none of the {len(paths)} files of v1.1 can be read; download them anew")
 
 

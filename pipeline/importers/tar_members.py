@@ -38,7 +38,9 @@ def tar_members(path: Path, refuse: Callable[[Refusal], None], limits: Limits) -
         packed = _packed_bytes(path, stack)
         compressed = path.name.lower().endswith(".tgz") or ".tar.gz" in path.name.lower()
         plain = stack.enter_context(gzip.GzipFile(fileobj=packed)) if compressed else packed
-        stream = _ForwardStream(cast("BinaryIO", plain), limits)
+        jumps = not compressed and len(parts_of(path)) == 1
+        length = path.stat().st_size if jumps else None
+        stream = _ForwardStream(cast("BinaryIO", plain), limits, length)
         consumed = packed.tell if compressed else None
         try:
             with reading(path):
@@ -126,10 +128,18 @@ class _ForwardStream(io.RawIOBase):
     Besides, it bounds what a hostile header can make `tarfile` read or skip.
     """
 
-    def __init__(self, source: BinaryIO, limits: Limits) -> None:
+    def __init__(self, source: BinaryIO, limits: Limits, length: int | None) -> None:
+        """Go through a source.
+
+        Args:
+            source: At its beginning.
+            limits: Of what is read and skipped.
+            length: Bytes of a file, in which one can jump; None for what has to be read.
+        """
         super().__init__()
         self._source = source
         self._limits = limits
+        self._length = length
         self._position = 0
 
     def tell(self) -> int:
@@ -139,6 +149,11 @@ class _ForwardStream(io.RawIOBase):
         distance = offset - self._position
         if whence != io.SEEK_SET or distance < 0:
             raise tarfile.StreamError("an archive is read forward only")
+        if self._length is not None:
+            if offset > self._length:
+                raise EOFError("truncated")
+            self._position = self._source.seek(offset)
+            return offset
         if distance > self._limits.skip_bytes:
             raise _OutOfReach(f"the next member lies {distance} bytes ahead")
         while distance:

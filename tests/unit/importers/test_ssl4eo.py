@@ -463,6 +463,20 @@ def test_a_shard_that_contradicts_itself_is_refused_by_name(tmp_path, s1, reason
     assert store.id.values.tolist() == ["0000173"]
 
 
+def test_a_damaged_sample_of_a_shard_is_refused_and_the_next_is_imported(tmp_path):
+    folder = write_shards(tmp_path / "shards", ["0000173", "0000042"])
+    for shard in folder.rglob("*.tar"):
+        content = bytearray(shard.read_bytes())
+        content[512:600] = bytes(88)  # the local header of the first zip member
+        shard.write_bytes(content)
+    import_ssl4eo([folder], tmp_path / "store.zarr")
+    store = open_store(tmp_path / "store.zarr").set_index(sample="id")
+    assert store.valid.to_series().to_dict() == {"0000173": False, "0000042": True}
+    assert "0000173,refused,Sentinel-2 refused,crs/.zarray is damaged" in report_of(
+        tmp_path / "store.zarr"
+    )
+
+
 def test_one_sample_under_two_names_is_one_line(tmp_path):
     same = {"sample": np.array("0000173")}
     folder = write_shards(tmp_path / "shards", ["a", "b"], s2=same, s1=same)
