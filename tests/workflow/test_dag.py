@@ -36,6 +36,16 @@ def test_lint_is_clean():
     assert "Congratulations, your workflow is in a good condition!" in run.stdout + run.stderr
 
 
+def test_every_rule_that_runs_a_command_tells_what_it_is_about():
+    """Its message, its log, its memory and its environment; lint asks for less."""
+    words = ("message", "log", "resources", "conda")
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for text in re.split(r"(?m)^ *(?:rule|checkpoint)\b.*:$", path.read_text())[1:]:
+            if "shell:" in text:
+                missing = [word for word in words if not re.search(rf"(?m)^ +{word}:$", text)]
+                assert not missing, (path.name, text.strip().splitlines()[0], missing)
+
+
 def test_reading_the_workflow_loads_no_library_of_pixels_or_tables():
     """Snakemake waits for what it loads at every start, also when there is nothing to be done."""
     rules = [path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk")]
