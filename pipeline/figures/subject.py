@@ -14,6 +14,7 @@ from pipeline.inspect import Place, open_groups, valid_samples
 from pipeline.label_classes import LabelClass, label_classes, label_ids
 from pipeline.legend import UNLABELLED
 from pipeline.report.label_sums import store_label_sums
+from pipeline.store.create import read_attributes
 
 _CANDIDATES = 12
 """Samples of which an example is chosen."""
@@ -57,7 +58,7 @@ class Subject:
         """Pixels, or scenes, of each label value (256,) by split."""
         if "label" not in self._first:
             return self._scene_counts()
-        known = self._first.attrs.get("statistics")
+        known = (read_attributes(self.path) or {}).get("statistics")
         if known and "classes" in known:
             return {
                 split: self._by_id(seasons["all"]) for split, seasons in known["classes"].items()
