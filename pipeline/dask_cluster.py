@@ -36,8 +36,10 @@ def dask_cluster(
             see the same files under the same paths, and have this package installed.
 
     Raises:
-        PipelineError: Nobody answers at that address.
+        PipelineError: Nobody answers at that address, or there are to be no workers.
     """
+    if count < 1:
+        raise PipelineError(f"{count} workers can do nothing; --threads takes 1 or more")
     if scheduler is None:
         with dask.config.set(scheduler=workers, num_workers=count):
             yield

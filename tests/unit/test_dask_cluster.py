@@ -46,3 +46,9 @@ def test_an_address_of_no_scheduler_is_refused_by_the_settings(address):
     with pytest.raises(PipelineError, match=r"dask\.scheduler"):
         validate_settings({"dask": {"scheduler": address}})
     assert validate_settings({"dask": {"scheduler": "tcp://127.0.0.1:8786"}}).dask.scheduler
+
+
+@pytest.mark.parametrize("count", [0, -2])
+def test_no_workers_are_refused_in_one_line(count):
+    with pytest.raises(PipelineError, match="--threads takes 1 or more"), dask_cluster(count):
+        pass
