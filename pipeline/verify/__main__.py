@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with dask_cluster(options.threads, options.workers, options.scheduler):
         result = verify_store(options.store)
+    print_verification(Console(), result)
     if options.output:
         write_verification(options.output, result)
-    print_verification(Console(), result)
     if not result.passed and not options.report_only:
         raise SystemExit(1)
 
