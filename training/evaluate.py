@@ -151,41 +151,24 @@ def evaluate(plan: EvaluationPlan, keep_at: Path | None = None) -> ScoreRow | No
     with gpus_of_this_run(devices if plan.on_gpu else 0, installed_gpus()):
         fabric = _launched_fabric(plan)
         L.seed_everything(plan.key.seed, verbose=False)
+        task = plan.task
+        classes = class_names(plan.store, task.test_group, task.label, task.num_classes)
         train_tiles, test_tiles = task_tiles(plan)
         network, contract = build_network(plan)
-        facts = _facts(plan, network)
+        facts = _facts(plan, network) | {"train_tiles": len(train_tiles)}
         inputs = TileInputs(contract).to(fabric.device)
-        prepared = cast(nn.Module, fabric.setup_module(network))
-        classes, workers = plan.task.num_classes, plan.settings.workers
-        facts["train_loss"] = train(
-            fabric, prepared, inputs, train_tiles, plan.protocol, classes, workers
-        )
-        # The bare network: the wrapper of many processes waits for all of them in every batch, and
-        # they need not have equally many.
-        with fabric.autocast():
-            counts_TCC = score_tiles(
-                network,
-                inputs,
-                test_tiles,
-                classes,
-                plan.task.test_batch_size,
-                fabric.device,
-                workers,
-                fabric.global_rank,
-                fabric.world_size,
-            )
+        facts["train_loss"] = _train(fabric, plan, network, inputs, train_tiles)
+        counts_TCC = _score(fabric, plan, network, inputs, test_tiles)
         if not fabric.is_global_zero:
             return None
         _require_labels(counts_TCC, plan)
         facts |= {
             "device": _device_name(fabric.device),
-            "train_tiles": len(train_tiles),
             "seconds": round(time.monotonic() - started, 1),
         }
-        names = class_names(plan.store, plan.task.test_group, plan.task.label, classes)
         if keep_at is not None:
-            write_network(keep_at, network, description_of(plan, contract, names))
-        return ScoreRow(plan.key, facts, names, test_tiles.samples, counts_TCC.numpy())
+            write_network(keep_at, network, description_of(plan, contract, classes))
+        return ScoreRow(plan.key, facts, classes, test_tiles.samples, counts_TCC.numpy())
 
 
 def build_network(plan: EvaluationPlan) -> tuple[Segmenter, InputContract]:
@@ -227,6 +210,36 @@ def description_of(
         evaluation=plan.key._asdict(),
         simulated=is_simulated(plan.store),
     )
+
+
+def _train(
+    fabric: Fabric, plan: EvaluationPlan, network: Segmenter, inputs: TileInputs, tiles: TileDataset
+) -> float:
+    prepared = cast(nn.Module, fabric.setup_module(network))
+    classes, workers = plan.task.num_classes, plan.settings.workers
+    return train(fabric, prepared, inputs, tiles, plan.protocol, classes, workers)
+
+
+def _score(
+    fabric: Fabric, plan: EvaluationPlan, network: Segmenter, inputs: TileInputs, tiles: TileDataset
+) -> Tensor:
+    """Score with the bare network.
+
+    The wrapper of many processes waits for all of them in every batch, and they need not have
+    equally many.
+    """
+    with fabric.autocast():
+        return score_tiles(
+            network,
+            inputs,
+            tiles,
+            plan.task.num_classes,
+            plan.task.test_batch_size,
+            fabric.device,
+            plan.settings.workers,
+            fabric.global_rank,
+            fabric.world_size,
+        )
 
 
 def _launched_fabric(plan: EvaluationPlan) -> Fabric:

@@ -210,7 +210,8 @@ def test_tiles_without_any_label_are_no_scores(tile_store, tmp_path):
 
 
 def test_mistakes_end_in_one_line(tile_store):
-    with pytest.raises(PipelineError, match="the labels of .* have 9 classes, the task says 8"):
-        evaluate(small_plan(tile_store, task={"num_classes": 8}))
+    # A million epochs: it is said before the training, not after it.
+    with pytest.raises(PipelineError, match="the labels of .* have 9 classes, the task says 13"):
+        evaluate(small_plan(tile_store, epochs=10**6, task={"num_classes": 13}))
     with pytest.raises(PipelineError, match="1 training tiles for 1 processes"):
         evaluate(small_plan(tile_store, fraction=0.1))
