@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -79,6 +80,14 @@ class Build:
     def digests(self):
         files = [*shard_files(self.folder / "nol.zarr", 0), self.folder / "shards" / "0.parquet"]
         return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_git():
+    """A commit meanwhile would change the version of the code, and with it the ledger's bytes."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GIT_DIR", os.devnull)
+        yield
 
 
 @pytest.fixture(scope="module")
