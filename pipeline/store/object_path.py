@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import ObjectStore, from_url
 
 from pipeline.errors import PipelineError
@@ -109,20 +109,28 @@ class ObjectPath:
         """
         return bytes(self._ask(lambda bucket, key: obstore.get(bucket, key).bytes()))
 
-    def read_range(self, start: int, length: int) -> memoryview:
-        """Some bytes of the object; raises as `read_bytes` does."""
+    def read_range(self, start: int, length: int, e_tag: str | None = None) -> memoryview:
+        """Some bytes of the object; raises as `read_bytes` does.
+
+        Args:
+            start: The first of them.
+            length: How many.
+            e_tag: Of `read_tail`: an object that was written again since is refused.
+        """
+        part: Any = {"range": (start, start + length)} | ({"if_match": e_tag} if e_tag else {})
         return memoryview(
-            self._ask(
-                lambda bucket, key: obstore.get_range(bucket, key, start=start, length=length)
-            )
+            self._ask(lambda bucket, key: obstore.get(bucket, key, options=part).bytes())
         )
 
-    def read_tail(self, length: int) -> bytes:
-        """The last bytes of the object, fewer if it is shorter; raises as `read_bytes` does."""
-        last = {"range": {"suffix": length}}
-        return bytes(
-            self._ask(lambda bucket, key: obstore.get(bucket, key, options=last).bytes())  # type: ignore[arg-type]
-        )
+    def read_tail(self, length: int) -> tuple[bytes, str | None]:
+        """The last bytes of the object, fewer if it is shorter, and what changes with its content.
+
+        Raises as `read_bytes` does.
+        """
+        last: Any = {"range": {"suffix": length}}
+        answer = self._ask(lambda bucket, key: obstore.get(bucket, key, options=last))
+        content = self._guard(lambda: bytes(answer.bytes()))
+        return content, answer.meta["e_tag"]
 
     def _ask(self, question: Callable[[Any, str], _Answer]) -> _Answer:
         bucket, key = self._split()
@@ -139,6 +147,11 @@ class ObjectPath:
             return request()
         except (FileNotFoundError, NotFoundError):
             raise FileNotFoundError(f"there is no object {self.url}") from None
+        except PreconditionError:
+            raise PipelineError(
+                f"{self.url} was written again while it was read, and its index is another one "
+                "now; start again"
+            ) from None
         except BaseError as error:
             raise refusal(self.url, error) from None
 

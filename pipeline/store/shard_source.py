@@ -107,7 +107,8 @@ class _LocalFiles:
 
     def stored(self) -> set[int]:
         files = self._path.glob("c/*" + "/0" * (self._axes - 1))
-        return {int(file.relative_to(self._path).parts[1]) for file in files}
+        names = (file.relative_to(self._path).parts[1] for file in files)
+        return {int(name) for name in names if name.isdecimal()}
 
     def name(self, shard: int) -> str:
         return str(self._path / _shard_key(shard, self._axes))
@@ -159,13 +160,15 @@ class _StoredObjects:
         self._path = array_path
         self._axes = axes
         self._pool: ThreadPoolExecutor | None = None
+        self._e_tags: dict[int, str | None] = {}
 
     def tails(self, shards: Sequence[int], length: int) -> list[bytes | None]:
         def tail(shard: int) -> bytes | None:
             try:
-                return self._object(shard).read_tail(length)
+                content, self._e_tags[shard] = self._object(shard).read_tail(length)
             except FileNotFoundError:
                 return None
+            return content
 
         return list(self._threads().map(tail, shards))
 
@@ -183,13 +186,15 @@ class _StoredObjects:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+        self._e_tags.clear()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_pool": None}
+        return self.__dict__ | {"_pool": None, "_e_tags": {}}
 
     def _chunk(self, wanted: ByteRange) -> memoryview:
         try:
-            found = self._object(wanted.shard).read_range(wanted.start, wanted.length)
+            shard, start, length = wanted
+            found = self._object(shard).read_range(start, length, self._e_tags.get(shard))
         except FileNotFoundError as error:
             raise PipelineError(f"{error} any more; build the store again") from None
         if len(found) != wanted.length:

@@ -170,6 +170,16 @@ def test_shard_that_goes_or_changes_while_it_is_read_is_named(store, monkeypatch
         chunk(reader, 0)
 
 
+def test_an_object_that_changes_while_it_is_read_is_named(store, shard_pixels):
+    reader = open_chunks(store_path(store.as_uri()) / "s1")
+    chunk(reader, 0)
+    write_shard(store, 0, shard_pixels(0, 1, 2, 3))
+    with pytest.raises(PipelineError, match="s1/c/0/0/0/0/0 was written again while it was read"):
+        chunk(reader, 3)
+    reader.close()
+    np.testing.assert_array_equal(chunk(reader, 3), shard_pixels(3)[3, 0].s1)
+
+
 def test_samples_without_their_shard_are_refused(place, store):
     reader = open_chunks(place / "s1")
     reader.require(np.array([0, 5, 7]))
