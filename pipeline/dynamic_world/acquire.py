@@ -1,7 +1,8 @@
 """Brings the expert tiles to this machine: ``python -m pipeline.dynamic_world.acquire``.
 
-Folders are used where they are. Archives are downloaded, resumed where they broke off, checked, and
-unpacked beside the dataset. Simulated tiles are drawn. A small record names the two folders.
+Folders are used where they are. Archives are unpacked beside the dataset, those of the web
+downloaded, resumed where they broke off, and checked before. Simulated tiles are drawn. A small
+record names the two folders.
 """
 
 import argparse
@@ -93,20 +94,18 @@ def _local_folder(section: DynamicWorldSettings, split: str, folder: Path, input
         archive = folder / f"{split}-{_file_name(source)}"
         _log.info("fetching %s", source)
         download(source, archive, checksum)
-    elif in_object_storage(source):
-        archive = bring(source, inputs)
-        _require_checksum(archive, checksum)
     else:
-        return Path(source)
-    if archive.is_dir():
-        return archive
+        archive = bring(source, inputs) if in_object_storage(source) else Path(source)
+        if not archive.is_file():
+            return archive
+        _require_checksum(archive, checksum)
     for refusal in unpack_tiles(archive, folder / split):
         _log.warning("%s", refusal)
     return folder / split
 
 
 def _require_checksum(archive: Path, checksum: str | None) -> None:
-    if checksum is None or archive.is_dir():
+    if checksum is None:
         return
     found = file_checksum(archive, checksum)
     if found != checksum.lower():

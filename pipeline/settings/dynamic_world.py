@@ -27,14 +27,14 @@ class DynamicWorldSettings(Section):
         None,
         description=(
             "published: folder of the training tiles (dw_<lon>_<lat>-<YYYYMMDD>.tif, in any "
-            "subfolder), or the URL of a zip or tar archive of it; s3://bucket/... for either"
+            "subfolder), a zip or tar archive of it, or its URL; s3://bucket/... for either"
         ),
     )
     train_checksum: str | None = Field(
         None, pattern=_CHECKSUM, description="Of the archive: sha256:<hex> or md5:<hex>"
     )
     test: str | None = Field(
-        None, description="published: folder of the test tiles, or the URL of an archive of it"
+        None, description="published: folder of the test tiles, an archive of it, or its URL"
     )
     test_checksum: str | None = Field(
         None, pattern=_CHECKSUM, description="Of the archive: sha256:<hex> or md5:<hex>"

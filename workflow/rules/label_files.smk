@@ -43,11 +43,11 @@ def tile_sources():
 
 
 def label_files(wildcards):
-    """A digest of names, sizes and ages of the tiles in local folders: what is new is listed."""
-    folders = (SETTINGS.dynamic_world.train, SETTINGS.dynamic_world.test)
+    """A digest of names, sizes and ages of local tiles, or archives: what is new is listed."""
+    sources = (SETTINGS.dynamic_world.train, SETTINGS.dynamic_world.test)
     digest = hashlib.sha256()
-    for folder in filter(None, folders):
-        for file in sorted(Path(folder).rglob("*")):
+    for source in map(Path, filter(None, sources)):
+        for file in [source] if source.is_file() else sorted(source.rglob("*")):
             status = file.lstat()
             digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

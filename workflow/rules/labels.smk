@@ -15,6 +15,7 @@ rule expert_tiles:
         folder=f"{FOLDER}/expert_tiles",
         defining=SETTINGS.dw_defining(),
         sources=tile_sources(),
+        files=label_files,
     message:
         "Bringing the expert tiles"
     log:

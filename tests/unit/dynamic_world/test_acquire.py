@@ -63,6 +63,16 @@ def test_an_archive_is_unpacked_but_for_what_is_unsafe(archive, tmp_path):
     assert len(find_tiles(tmp_path / "out", "train", SIZE)[0]) == 1
 
 
+def test_an_archive_on_this_machine_is_unpacked_beside_the_dataset(archive, tmp_path):
+    section = {"tiles": "published", "train": str(archive), "test": "b/test"}
+    folders = acquire_tiles(validate_settings({"dynamic_world": section}), tmp_path / "tiles")
+    assert folders["train"] == tmp_path / "tiles/train"
+    assert len(find_tiles(folders["train"], "train", SIZE)[0]) == 1
+    wrong = section | {"train_checksum": "md5:" + "0" * 32}
+    with pytest.raises(PipelineError, match="has the checksum"):
+        acquire_tiles(validate_settings({"dynamic_world": wrong}), tmp_path / "tiles")
+
+
 def test_another_archive_leaves_nothing_of_the_earlier_one(archive, tmp_path):
     write_tile(tmp_path / "out" / "Experts/WH/4/dw_1.0_2.0-20180101.tif")
     unpack_tiles(archive, tmp_path / "out")
