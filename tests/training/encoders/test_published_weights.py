@@ -42,8 +42,8 @@ def test_transformers_load_from_their_published_layout(entry, tmp_path):
     for name, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
     segmenter = build_segmenter("fpn", encoder, 4)
-    # SatMAE sees 10,800 tokens at 480 pixels, so its twin is spared that.
-    size = 192 if entry.name == "satmae_pp" else 480
+    # SatMAE would see 10,800 tokens at 480 pixels.
+    size = 192 if entry.kind == "satmae_vit_large" else 480
     segmenter(torch.rand(1, len(entry.bands), size, size)).mean().backward()
     learning = [each for each in segmenter.parameters() if each.requires_grad]
     assert all(parameter.grad is not None for parameter in learning)
