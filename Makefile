@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-tables test lint docs screenshots bench clean-demo
+.PHONY: help setup demo demo-tables test lint docs screenshots bench clean-demo
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/installed ## make a virtual environment with everything, pinned
 
 $(VENV)/installed: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"error: Python {sys.version.split()[0]} found, 3.11 to 3.13 needed; try make PYTHON=python3.12")'
+	@echo "installing into $(VENV): 8 GB, most of it PyTorch, and some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[train,baselines,simulator,docs,dev]'
 	touch $@
