@@ -11,17 +11,19 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
-from pipeline.atomic_file import write_atomically
+from pipeline.atomic_file import remove_partial_files, write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
 from pipeline.settings.tree import load_settings
@@ -34,6 +36,8 @@ from training.run.gpus import gpus_of_this_run, installed_gpus
 from training.run.plan import RunPlan, plan_run
 from training.run.preflight import contracts_of
 from training.run.records import Panels, RunRecords, ThroughputBar
+from training.run.signals import EndsWhenTold
+from training.run.sole_run import sole_run
 
 
 def pretrain(plan: RunPlan) -> list[Path]:
@@ -47,19 +51,15 @@ def pretrain(plan: RunPlan) -> list[Path]:
             infinite; then the state is saved beside the checkpoints.
     """
     data = PretrainData(plan.store, plan.run, plan.settings, plan.seed)
-    data.require_full_batch(plan.ranks)
-    resume_from = last_checkpoint(plan.checkpoints, plan.identity)
+    data.require_enough_for(plan.ranks)
+    resume_from = last_checkpoint(plan.checkpoints, plan.identity, plan.run.epochs)
     with gpus_of_this_run(plan.settings.devices if plan.on_gpu else 0, installed_gpus()):
         L.seed_everything(plan.seed, verbose=False)
         task = _make_task(plan, data)
         trainer = _make_trainer(plan)
         _describe(plan, task, data, resume_from)
-        try:
+        with _errors_in_one_line(plan, data):
             trainer.fit(task, datamodule=data, ckpt_path=resume_from, weights_only=True)
-        except NotFinite as error:
-            raise PipelineError(_explain(error, plan, data)) from None
-        except PipelineError as error:
-            raise PipelineError(_without_worker_traceback(str(error))) from None
         return _export(plan, task, trainer.current_epoch - 1) if trainer.is_global_zero else []
 
 
@@ -118,6 +118,7 @@ def _make_plugins() -> list[Any]:
 def _make_callbacks(plan: RunPlan) -> list[L.Callback]:
     settings = plan.settings
     callbacks: list[L.Callback] = [
+        EndsWhenTold(),
         RunRecords(plan.output, plan.name, settings.panels_every),
         Panels(plan.output / "panels", settings.panels_every, settings.panel_samples),
         RunCheckpoints(plan.checkpoints, settings.checkpoint_every),
@@ -161,6 +162,7 @@ def _describe(
     plan: RunPlan, task: CromssTask, data: PretrainData, resume_from: Path | None
 ) -> None:
     """Say what is about to be trained on what, on the terminal and in ``run.json``."""
+    remove_partial_files(plan.output)
     contracts = {name: c.to_dict() for name, c in task.preparation.contracts.items()}
     description = {
         "run": plan.name,
@@ -203,6 +205,34 @@ def _export(plan: RunPlan, task: CromssTask, epoch: int) -> list[Path]:
     return export_encoders(plan.output / "encoders", task.net, descriptions)
 
 
+@contextmanager
+def _errors_in_one_line(plan: RunPlan, data: PretrainData) -> Iterator[None]:
+    """Say of what a person can mend how to mend it."""
+    try:
+        yield
+    except NotFinite as error:
+        raise PipelineError(_explain(error, plan, data)) from None
+    except PipelineError as error:
+        raise PipelineError(_without_worker_traceback(str(error))) from None
+    except torch.OutOfMemoryError:
+        raise PipelineError(
+            f"the GPU has too little memory for batches of {plan.run.batch_size}; lower batch_size "
+            "of the run (and raise accumulate), or set pretrain.precision to bf16-mixed"
+        ) from None
+    except RuntimeError as error:
+        if not _tells_of_a_kill(error):
+            raise
+        raise PipelineError(
+            "a process that reads samples was killed, as happens when memory runs out; "
+            "lower pretrain.workers or pretrain.prefetch"
+        ) from None
+    except SystemExit as ended:
+        # What Lightning makes of Ctrl-C.
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+
+
 def _explain(error: NotFinite, plan: RunPlan, data: PretrainData) -> str:
     """One line for the person, and the same as JSON beside the saved state."""
     where = f"the state is saved in {plan.checkpoints / STOPPED}"
@@ -215,6 +245,13 @@ def _explain(error: NotFinite, plan: RunPlan, data: PretrainData) -> str:
     record = {"epoch": error.epoch, "batch": number, "samples": samples, "ids": ids}
     write_atomically(plan.output / "stopped.json", json.dumps(record).encode() + b"\n")
     return f"{error} in batch {number} with the samples {', '.join(ids)}; {where}; {remedy}"
+
+
+def _tells_of_a_kill(error: BaseException | None) -> bool:
+    """Whether a loader's worker was killed; the first of several errors in a row says so."""
+    if error is None:
+        return False
+    return "killed by signal" in str(error) or _tells_of_a_kill(error.__context__)
 
 
 def _without_worker_traceback(message: str) -> str:
@@ -235,8 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan = plan_run(settings.pretrain, options.run, settings.seed, options.store, options.output)
     if options.max_epochs is not None:
         plan = replace(plan, run=plan.run.model_copy(update={"epochs": options.max_epochs}))
-    for path in pretrain(plan):
-        print(f"{options.run}: {path}", flush=True)
+    with sole_run(plan.output):
+        for path in pretrain(plan):
+            print(f"{options.run}: {path}", flush=True)
 
 
 if __name__ == "__main__":

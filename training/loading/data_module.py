@@ -44,8 +44,8 @@ class PretrainData(L.LightningDataModule):
         self._by_block = settings.shuffle == "block"
         self._seed = seed
 
-    def require_full_batch(self, ranks: int) -> None:
-        """Refuse a joint batch that is larger than the training set.
+    def require_enough_for(self, ranks: int) -> None:
+        """Refuse a joint batch larger than the training set, and ranks with nothing to validate.
 
         Raises:
             PipelineError: With the sizes and the remedy.
@@ -57,6 +57,13 @@ class PretrainData(L.LightningDataModule):
                 f"a batch of {joint} samples (batch_size {self._batch_size}{devices}) is larger "
                 f"than the training set of {len(self.train)}; lower batch_size of the run"
             )
+        scored = [("validation samples", self.validation), ("clean tiles", self.clean)]
+        for name, dataset in scored:
+            if dataset is not None and len(dataset) < ranks:
+                raise PipelineError(
+                    f"{len(dataset)} {name} are too few for {ranks} devices, which score one each "
+                    "at least; lower pretrain.devices or pretrain.nodes"
+                )
 
     def train_dataloader(self) -> DataLoader[StoredBatch]:
         """Shuffled full batches, another order in each epoch."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
@@ -123,6 +124,8 @@ def make_loader(
         collate_fn=_as_sent if workers else _as_read,
         pin_memory=pin_memory,
         prefetch_factor=prefetch if workers else None,
+        # Seeds for the workers, who draw nothing; torch's own generator is for random layers.
+        generator=torch.Generator(),
         # A forked worker would inherit locks and threads of CUDA and of the codecs.
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,

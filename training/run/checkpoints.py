@@ -14,6 +14,7 @@ from pipeline.atomic_file import PARTIAL_SUFFIX, atomic_file
 from pipeline.errors import PipelineError
 from training.run.cromss_task import IDENTITY, CromssTask, NotFinite
 
+_NEXT = "next.ckpt"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 STOPPED = "stopped.ckpt"
@@ -25,9 +26,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write to a temporary file, sync, rename."""
+        """Write to a temporary file, sync, rename.
+
+        Raises:
+            OSError: The disk is full, or the place cannot be written to.
+        """
         with atomic_file(Path(path)) as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # The archive's end, written in vain, hides what the disk had said.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
 
 class RunCheckpoints(Checkpoint):
@@ -52,19 +63,24 @@ class RunCheckpoints(Checkpoint):
         self._best = state_dict["best"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the state once; what else this epoch calls for is another name of the same file."""
+        """Save the state once; what else this epoch calls for is another name of the same file.
+
+        `last` comes last: a run that is killed in between does the epoch again, names included.
+        """
         loss = cast(CromssTask, pl_module).validation_loss
         epoch = trainer.current_epoch
         is_best = loss is not None and loss < self._best
         if is_best:
             self._best = cast(float, loss)
-        trainer.save_checkpoint(self._folder / LAST)
+        saved = self._folder / _NEXT
+        trainer.save_checkpoint(saved)
         if not trainer.is_global_zero:
             return
         if is_best:
-            _give_name(self._folder / LAST, self._folder / BEST)
+            _give_name(saved, self._folder / BEST)
         if (epoch + 1) % self._every == 0:
-            _give_name(self._folder / LAST, self._folder / f"epoch-{epoch:04d}.ckpt")
+            _give_name(saved, self._folder / f"epoch-{epoch:04d}.ckpt")
+        saved.replace(self._folder / LAST)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -74,20 +90,23 @@ class RunCheckpoints(Checkpoint):
             trainer.save_checkpoint(self._folder / STOPPED)
 
 
-def last_checkpoint(folder: Path, identity: dict[str, Any]) -> Path | None:
+def last_checkpoint(folder: Path, identity: dict[str, Any], epochs: int) -> Path | None:
     """The checkpoint to go on from, if there is one.
 
     Args:
         folder: Of the checkpoints.
         identity: Of the run that is about to start.
+        epochs: That it is to be trained for.
 
     Raises:
-        PipelineError: The checkpoint is damaged, or of a run with another recipe.
+        PipelineError: The checkpoint is damaged, of a run with another recipe, or of one that was
+            trained for longer.
     """
     path = folder / LAST
     if not path.exists():
         return None
-    found = read_training_state(path).get(IDENTITY)
+    state = read_training_state(path)
+    found = state.get(IDENTITY)
     if not isinstance(found, dict):
         raise PipelineError(f"{path} is no checkpoint of a run of ours; move it away")
     differences = [
@@ -99,6 +118,13 @@ def last_checkpoint(folder: Path, identity: dict[str, Any]) -> Path | None:
         raise PipelineError(
             f"{path} belongs to another model or recipe ({', '.join(differences)}); "
             "undo the change, give the run another name, or move the folder away"
+        )
+    # Lightning counts the epoch that a checkpoint ends as one from 0.
+    trained = state["epoch"] + 1
+    if trained > epochs:
+        raise PipelineError(
+            f"{path} has been trained for {trained} epochs, and {epochs} are asked for; "
+            "raise epochs of the run, give it another name, or move the folder away"
         )
     return path
 

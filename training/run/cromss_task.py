@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 import lightning as L
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -41,7 +42,7 @@ class CromssTask(L.LightningModule):
     Args:
         run: The recipe.
         contracts: Input of each modality.
-        seed: Of the augmentation.
+        seed: Of augmentation and random layers.
         identity: Plain values that are written into checkpoints.
         scored: Kinds of labels that there are: "validation", and maybe "truth" and "clean".
         log_every: Steps between two looks at the loss.
@@ -67,6 +68,7 @@ class CromssTask(L.LightningModule):
         self.net = build_network(run).to(memory_format=torch.channels_last)
         self.preparation = BatchPreparation(contracts, run, seed)
         self.watched_loss = float("nan")
+        self._seed = seed
         self._identity = identity
         self._scored = scored
         self._log_every = log_every
@@ -136,7 +138,12 @@ class CromssTask(L.LightningModule):
         self._watch = LossWatch(self.device, remembered)
 
     def on_train_epoch_start(self) -> None:
-        """Begin new sums."""
+        """Begin new sums, and new numbers for layers that draw some, such as drop path.
+
+        They are those of the epoch and the rank, whether or not the run was stopped before.
+        """
+        drawn = np.random.SeedSequence((self._seed, self.current_epoch, self.global_rank))
+        torch.manual_seed(int(drawn.generate_state(1)[0]))
         # As a tensor, so that a compiled loss is not compiled again for every epoch.
         self._epoch = torch.full((), self.current_epoch, device=self.device)
         self._sums = TrainingTallies(self._weighing.part_names, self._modalities, self.device)

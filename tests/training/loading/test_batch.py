@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._pytree import tree_map_only
 
 from pipeline.settings.pretrain import PretrainRun
 from pipeline.store.reader import as_cube, open_store
@@ -83,6 +85,18 @@ def test_epochs_differ_and_repeat_themselves(store):
     later = prepared.training_batch(stored_batch(store, epoch=2))
     assert torch.equal(first.images["s2"], again.images["s2"])
     assert not torch.equal(first.images["s2"], later.images["s2"])
+
+
+def test_nothing_of_the_preparation_is_read_back_to_the_host(store):
+    """A fake accelerator has no values: reading one, or a shape that depends on one, raises."""
+    prepared = preparation(store)
+    stored = stored_batch(store)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = tree_map_only(torch.Tensor, lambda t: torch.empty_like(t, device="cuda"), stored)
+        batch = prepared.to("cuda").training_batch(fake)
+        assert batch.images["s2"].device.type == batch.prior_BCHW.device.type == "cuda"
+        with pytest.raises(DataDependentOutputException):
+            batch.prior_BCHW.sum().item()
 
 
 def test_a_single_modality_needs_no_other(store):

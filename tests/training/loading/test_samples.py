@@ -57,7 +57,7 @@ def test_only_the_asked_modality_is_read(store):
 
 def test_workers_read_the_same_batches(store, train):
     def batches(workers):
-        sampler = EpochSampler(len(train), 4, seed=1)
+        sampler = EpochSampler(len(train), 4, seed=1, shards_N=train.shards)
         loader = make_loader(train, sampler, 4, workers)
         found = []
         for epoch in (0, 1):
@@ -97,18 +97,22 @@ def test_memory_serves_again_only_when_its_batch_is_gone(train):
     assert len(seen) <= 16
 
 
-@pytest.mark.parametrize("shards", [None, np.arange(103) // 5])
-def test_ranks_share_the_joint_batches_of_one_process(shards):
-    def batches(rank, ranks, size):
-        sampler = EpochSampler(103, size, seed=2, rank=rank, ranks=ranks, shards_N=shards)
+@pytest.mark.parametrize("shards", [None, np.arange(103) // 5], ids=["global", "block"])
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_ranks_share_the_joint_batches_of_one_process(shards, ranks):
+    def batches(rank, ranks, earlier_epochs):
+        sampler = EpochSampler(103, 12 // ranks, seed=2, rank=rank, ranks=ranks, shards_N=shards)
+        for epoch in earlier_epochs:
+            sampler.set_epoch(epoch)
+            list(sampler)
         sampler.set_epoch(4)
         places = [draw.position for draw in sampler]
-        assert len(places) == len(sampler) and len(places) % size == 0
-        return np.array(places).reshape(-1, size)
+        assert len(places) == len(sampler)
+        return np.array(places).reshape(-1, 12 // ranks)
 
-    joint = batches(0, 1, 8)
-    shared = np.hstack([batches(0, 2, 4), batches(1, 2, 4)])
-    assert len(joint) == 12
+    joint = batches(0, 1, earlier_epochs=range(4))
+    shared = np.hstack([batches(rank, ranks, earlier_epochs=()) for rank in range(ranks)])
+    assert len(joint) == 8
     np.testing.assert_array_equal(np.sort(shared, axis=1), np.sort(joint, axis=1))
     assert len(np.unique(joint)) == joint.size
 

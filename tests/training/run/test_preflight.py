@@ -92,6 +92,13 @@ def test_batch_larger_than_the_training_set(store, tmp_path):
     refused(store, tmp_path, message, batch_size=9, devices=2)
 
 
+def test_more_devices_than_samples_to_score(store, tiles, tmp_path):
+    few = "6 validation samples are too few for 7 devices"
+    refused(store, tmp_path, few, batch_size=1, devices=7)
+    few = "2 clean tiles are too few for 3 devices"
+    refused(store, tmp_path, few, batch_size=1, devices=3, clean_store=str(tiles[0]))
+
+
 def test_crop_larger_than_the_patch(store, tmp_path):
     refused(store, tmp_path, "crops of 64 pixels do not fit patches of 48 x 48", crop=64)
 
@@ -143,16 +150,19 @@ def test_checkpoint_of_another_model(store, tmp_path):
 def test_checkpoint_that_is_none_of_ours(tmp_path):
     checkpoint_of(tmp_path / "foreign", {"state_dict": {}})
     with pytest.raises(PipelineError, match="no checkpoint of a run of ours"):
-        last_checkpoint(tmp_path / "foreign", {})
+        last_checkpoint(tmp_path / "foreign", {}, 3)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "last.ckpt").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(PipelineError, match="cannot be read"):
-        last_checkpoint(tmp_path / "damaged", {})
-    assert last_checkpoint(tmp_path / "empty", {}) is None
+        last_checkpoint(tmp_path / "damaged", {}, 3)
+    assert last_checkpoint(tmp_path / "empty", {}, 3) is None
 
 
-def test_a_longer_run_may_go_on_from_a_shorter_one(store, tmp_path):
+def test_a_longer_run_may_go_on_from_a_shorter_one_and_not_the_other_way(store, tmp_path):
     short = tiny_plan(store, tmp_path / "out", epochs=3)
-    checkpoint_of(short.checkpoints, {IDENTITY: short.identity})
+    checkpoint_of(short.checkpoints, {IDENTITY: short.identity, "epoch": 2})
     longer = tiny_plan(store, tmp_path / "out", epochs=9, workers=2)
-    assert last_checkpoint(longer.checkpoints, longer.identity) == short.checkpoints / "last.ckpt"
+    found = last_checkpoint(longer.checkpoints, longer.identity, longer.run.epochs)
+    assert found == short.checkpoints / "last.ckpt"
+    with pytest.raises(PipelineError, match="trained for 3 epochs, and 2 are asked for"):
+        pretrain(tiny_plan(store, tmp_path / "out", epochs=2))
