@@ -1,9 +1,10 @@
-"""A run that is told to end does so at once, with its other processes, and not as if it were done."""
+"""A run that is told to end does so at once, with its ranks, and not as if it were done."""
 
 import multiprocessing
 import os
 import signal
 import subprocess
+from functools import partial
 from types import SimpleNamespace
 
 from training.run.signals import EndsWhenTold
@@ -34,7 +35,7 @@ def test_a_run_ends_by_the_signal(capfd):
 def test_other_ranks_end_with_the_first():
     rank = subprocess.Popen(["sleep", "60"])
     try:
-        assert ended(SimpleNamespace(kill=rank.send_signal)) == -signal.SIGTERM
+        assert ended(SimpleNamespace(kill=partial(os.kill, rank.pid))) == -signal.SIGTERM
         assert rank.wait(20) == -signal.SIGKILL
     finally:
         rank.kill()
