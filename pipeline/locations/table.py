@@ -94,16 +94,7 @@ def write_locations(path: Path, locations: Iterable[Location], dataset: str = ""
     return written
 
 
-def read_locations(path: Path) -> list[Location]:
-    """Read all locations, in order of sample.
-
-    Raises:
-        PipelineError: The file is missing or is not such a table.
-    """
-    return _read(path)
-
-
-def iterate_locations(path: Path) -> Iterator[Location]:
+def read_locations(path: Path) -> Iterator[Location]:
     """Read all locations, in order of sample, a few thousand at a time.
 
     Raises:
@@ -130,7 +121,9 @@ def read_shard(path: Path, shard: int) -> list[Location]:
     Raises:
         PipelineError: The file is missing or is not such a table.
     """
-    return _read(path, filters=[("shard", "==", shard)])
+    with _explained(path):
+        rows = pq.read_table(path, columns=_READ_COLUMNS, filters=[("shard", "==", shard)])
+        return [_location(row) for row in rows.to_pylist()]
 
 
 def shard_count(count: int, shard_size: int) -> int:
@@ -174,12 +167,6 @@ def table_path(settings: Settings) -> Path:
         sampler = settings.locations.sampler
         raise PipelineError(f"locations.table must be given for the sampler {sampler}")
     return bring(settings.locations.table, settings.folder / "inputs")
-
-
-def _read(path: Path, filters: list[tuple[str, str, int]] | None = None) -> list[Location]:
-    with _explained(path):
-        table = pq.read_table(path, columns=_READ_COLUMNS, filters=filters)
-        return [_location(row) for row in table.to_pylist()]
 
 
 @contextmanager

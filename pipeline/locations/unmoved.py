@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.locations.location import Location
-from pipeline.locations.table import iterate_locations, list_of_dataset
+from pipeline.locations.table import list_of_dataset, read_locations
 
 
 def unmoved(locations: Iterable[Location], output: Path, dataset: str) -> Iterator[Location]:
@@ -25,7 +25,7 @@ def unmoved(locations: Iterable[Location], output: Path, dataset: str) -> Iterat
         PipelineError: A location moved, or its dates or its id changed.
     """
     earlier = _longest_list(output.parent, dataset)
-    places = iterate_locations(earlier) if earlier else ()
+    places = read_locations(earlier) if earlier else ()
     known = {place.sample: _identity(place) for place in places}
     for location in locations:
         identity = _identity(location)

@@ -114,7 +114,7 @@ def test_what_was_answered_under_other_settings_is_not_used(select, output):
 
 
 def test_a_shard_that_grows_keeps_what_was_chosen(select, output, locations):
-    whole = read_locations(locations)
+    whole = list(read_locations(locations))
     write_locations(locations, whole[:4])
     assert select().returncode == 0
     chosen = [replace(row, s1_id="CHOSEN_LONG_AGO") for row in read_records(output)]

@@ -28,7 +28,7 @@ def test_the_same_settings_give_the_same_bytes(run_step):
     finished, output = run_step(settings)
     assert finished.returncode == 0, finished.stderr
     assert "30 locations" in finished.stderr
-    assert len(read_locations(output)) == 30
+    assert len(list(read_locations(output))) == 30
     first = output.read_bytes()
     run_step(settings)
     assert output.read_bytes() == first
