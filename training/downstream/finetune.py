@@ -155,20 +155,32 @@ def score_tiles(
 
     Returns:
         (tiles, C, C) int64 on the CPU: pixels by label and prediction, tile by tile.
+
+    Raises:
+        PipelineError: A label is no class, or the network gives anything but numbers.
     """
     network.eval()
     sampler = EpochSampler(len(tiles), batch_size, shuffle=False, rank=rank, ranks=ranks)
     positions = iter(range(rank, len(tiles), ranks))
     counts_TCC = torch.zeros(len(tiles), num_classes, num_classes, dtype=torch.int64, device=device)
+    broken = torch.zeros((), dtype=torch.int64, device=device)
     for stored in make_loader(tiles, sampler, batch_size, workers, device.type == "cuda"):
         require_labels(stored, num_classes)
         image_BCHW, labels_BHW = inputs.whole(to_device(stored, device))
-        predicted_BHW = network(image_BCHW).argmax(1)
+        logits_BCHW = network(image_BCHW)
+        broken += (~logits_BCHW.isfinite()).sum()
+        predicted_BHW = logits_BCHW.argmax(1)
         for predicted_HW, labels_HW in zip(predicted_BHW, labels_BHW, strict=True):
             matrix = ConfusionMatrix(num_classes, device=device).update(predicted_HW, labels_HW)
             counts_TCC[next(positions)] = matrix.counts
     if ranks > 1:
         dist.all_reduce(counts_TCC)
+        dist.all_reduce(broken)
+    if broken:  # NaN would count as a class, the first one
+        raise PipelineError(
+            f"{int(broken)} logits on the scored tiles are NaN or infinite; set "
+            "evaluate.precision to 32-true, or look at the encoder's weights"
+        )
     return counts_TCC.cpu()
 
 

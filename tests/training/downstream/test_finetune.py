@@ -98,3 +98,20 @@ def test_a_loss_that_is_no_number_ends_the_training(tile_store, inputs):
     prepared = fabric.setup_module(network)
     with pytest.raises(PipelineError, match="the loss of epoch 0 is nan; lower evaluate.learning"):
         train(fabric, prepared, inputs, data, protocol, NUM_CLASSES)
+
+
+class NoNumbers(FirstBands):
+    """Half-precision networks overflow so."""
+
+    def forward(self, image_BCHW):
+        logits = super().forward(image_BCHW).clone()
+        logits[..., 0] = float("nan")
+        return logits
+
+
+def test_what_is_no_number_does_not_count_as_a_class(tile_store, inputs):
+    data = TileDataset(tile_store, "test", ("s2",))
+    with pytest.raises(
+        PipelineError, match="logits on the scored tiles are NaN or infinite; set e"
+    ):
+        score_tiles(NoNumbers(), inputs, data, NUM_CLASSES, 4, torch.device("cpu"))
