@@ -66,10 +66,19 @@ class Predictor:
 
     @torch.inference_mode()
     def shares(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Class shares (C, H, W) of a window, and where (H, W) there was data."""
+        """Class shares (C, H, W) of a window, and where (H, W) there was data.
+
+        Raises:
+            PipelineError: The network gives anything but numbers.
+        """
         values, present = self.scene.read(window)
         image_BCHW = self.scaling(torch.from_numpy(values).to(self.device)[None])
         shares_CHW = self.network(image_BCHW)[0].float().softmax(0).cpu().numpy()
+        if not np.isfinite(shares_CHW).all():
+            raise PipelineError(
+                f"the network gives values that are no numbers from row {window.row}, column "
+                f"{window.column} on; check the unit of the scene and the network's weights"
+            )
         return shares_CHW, present
 
 

@@ -10,7 +10,7 @@ from pipeline.errors import PipelineError
 from tests.training.learnable_tiles import EMPTY, SIZE, TEST, small_plan, tile
 from training import predict
 from training.downstream.tile_batch import TileInputs
-from training.downstream.trained_network import read_network
+from training.downstream.trained_network import read_network, write_network
 from training.evaluate import evaluate
 
 CRS = "EPSG:32632"
@@ -164,3 +164,21 @@ def test_mistakes_end_in_one_line(tile_store, networks, scene, tmp_path):
     with pytest.raises(PipelineError, match="is damaged"):
         run("--network", tmp_path / "foreign.safetensors", "--s2", s2, *output)
     assert not (tmp_path / "m.tif").exists() and not list(tmp_path.glob(".m.tif*"))
+
+
+def test_a_network_that_gives_no_numbers_maps_nothing(tile_store, networks, tmp_path):
+    network, description = read_network(networks / "s2.safetensors")
+    network.segmentation_head[0].bias.data[:] = float("nan")
+    write_network(tmp_path / "broken.safetensors", network, description)
+    output = ("--output", tmp_path / "m.tif")
+    with pytest.raises(PipelineError, match="no numbers from row 0, column 0 on; check the unit"):
+        run(
+            "--network",
+            tmp_path / "broken.safetensors",
+            "--store",
+            tile_store,
+            "--sample",
+            3,
+            *output,
+        )
+    assert [file.name for file in tmp_path.iterdir()] == ["broken.safetensors"]

@@ -152,7 +152,8 @@ class FileScene:
                 raise PipelineError(f"{source.name} is damaged ({error}); get it again") from None
             band = np.ma.filled(read.astype(np.float32), np.nan)
             present[layer] = self._has_data(band)
-            values[layer] = np.nan_to_num(band, nan=0.0) + self._offset
+            # -inf is what backscatter of 0 is in dB.
+            values[layer] = np.where(np.isfinite(band), band, 0.0) + self._offset
         # As in `pipeline.pixel_sums.pixels_with_data`: one band may be 0 over dark water.
         every = np.logical_and if self._contract.modality == "s1" else np.logical_or
         return values, every.reduce(present)

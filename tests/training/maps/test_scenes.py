@@ -66,11 +66,12 @@ def test_a_dark_band_is_no_gap_in_a_file(tmp_path):
 
 def test_backscatter_needs_both_polarisations(tmp_path):
     decibels = (tile("train", 0)["s1"] / 100).astype(np.float32)
-    decibels[0, :3], decibels[1, 3:5], decibels[1, 5] = np.nan, 0, -9999
+    decibels[0, :3], decibels[1, 3:5], decibels[1, 5] = np.nan, -np.inf, -9999
     with FileScene([write(tmp_path / "s1.tif", decibels, ["VV", "VH"])], RADAR) as scene:
         values, present = scene.read(WHOLE)
     assert present[6:].all() and not present[:6].any()
     np.testing.assert_array_equal(values[:, 6:], decibels[[1, 0], 6:])
+    assert (values[1, :3] == 0).all() and (values[0, 3:5] == 0).all()
 
 
 def test_an_offset_is_added_to_reflectance_alone(tmp_path):
