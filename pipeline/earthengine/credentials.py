@@ -15,6 +15,7 @@ from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
 from pipeline.earthengine.errors import AccessDenied, access_denied, classify
+from pipeline.earthengine.transport import plain_session
 from pipeline.settings.services import EarthEngineSettings
 
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
@@ -36,7 +37,7 @@ def google_credentials(settings: EarthEngineSettings) -> Any:
     key = settings.credentials
     credentials = _stored_credentials() if key is None else _service_account(key)
     try:
-        credentials.refresh(google.auth.transport.requests.Request())
+        credentials.refresh(google.auth.transport.requests.Request(plain_session()))
     except google_errors.GoogleAuthError as error:
         raise classify(error) from None
     return credentials

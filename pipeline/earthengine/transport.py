@@ -64,10 +64,8 @@ class PooledTransport:
         self.bytes_received = 0
         self._timeout_s = timeout_s
         self._counting = threading.Lock()
-        self._session = requests.Session()
+        self._session = plain_session()
         self._session.trust_env = not loopback
-        # Else an entry in ~/.netrc, such as `default`, takes the place of the access token.
-        self._session.auth = _as_it_is
         adapter = _KeptAlive(pool_connections=4, pool_maxsize=connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -127,8 +125,18 @@ class PooledTransport:
             self.bytes_received += received
 
 
+def plain_session() -> requests.Session:
+    """A session that sends the Authorization header it is given, or none.
+
+    Requests' own takes the entry of the host, or the one called ``default``, from ``~/.netrc``
+    instead of the access token.
+    """
+    session = requests.Session()
+    session.auth = _as_it_is
+    return session
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leave the Authorization header alone: it is the client's."""
     return request
 
 

@@ -19,8 +19,11 @@ EXPIRED = json.dumps({"error": "invalid_grant", "error_description": "Token has 
 
 
 @contextmanager
-def server_that_always_says(status, body, hangs_up=0):
-    """A server with one answer, but none at all to the first few requests."""
+def server_that_always_says(status, body, hangs_up=0, shown=None):
+    """A server with one answer, but none at all to the first few requests.
+
+    What it is shown as credentials is added to a list.
+    """
     silent = iter(range(hangs_up))
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,6 +31,8 @@ def server_that_always_says(status, body, hangs_up=0):
             if next(silent, None) is not None:
                 self.close_connection = True
                 return
+            if shown is not None:
+                shown.append(self.headers["Authorization"])
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -152,6 +157,16 @@ def test_a_service_account_may_be_the_default_of_applications(tmp_path, monkeypa
         service_account_key(key, f"{url}/token")
         message = refusal(settings(tmp_path, service="google", project="p"))
     assert "Token has expired" in message
+
+
+def test_what_netrc_says_is_no_part_of_the_sign_in(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    key, shown = tmp_path / "key.json", []
+    with server_that_always_says(400, EXPIRED, shown=shown) as url:
+        service_account_key(key, f"{url}/token")
+        refusal(settings(tmp_path, service="google", project="p", credentials=str(key)))
+    assert shown == [None]
 
 
 def test_sign_in_out_of_reach_is_a_matter_of_the_network(tmp_path):
