@@ -10,7 +10,7 @@ from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.tile_table import dw_dataset, labels_hash, read_tiles_table
 from pipeline.errors import PipelineError, run_step
 from pipeline.settings.tree import Settings, load_settings
-from pipeline.store.create import read_attributes
+from pipeline.store.create import other_settings, read_attributes
 from pipeline.store.description import common_attributes, imagery_source, titled
 from pipeline.store.metadata import json_bytes
 from pipeline.store.tile_layout import (
@@ -71,7 +71,10 @@ def create_dw_store(path: Path, settings: Settings, tiles: Sequence[ExpertTile])
     """
     groups = tile_groups(tiles, settings.dynamic_world.shard_size)
     attributes = dw_attributes(settings, tiles)
-    if (read_attributes(path) or attributes).get("labels_hash") == attributes["labels_hash"]:
+    existing = read_attributes(path) or attributes
+    if existing.get("settings", attributes["settings"]) != attributes["settings"]:
+        raise other_settings(path, existing["settings"], attributes["settings"])
+    if existing.get("labels_hash") == attributes["labels_hash"]:
         create_tile_store(path, groups, attributes)
     else:
         grow_tile_store(path, groups, attributes)

@@ -142,13 +142,24 @@ def _refuse_other_dataset(path: Path, existing: dict[str, Any], settings: Settin
         )
     if existing["dataset_hash"] == settings.dataset_hash():
         return
-    old, new = _flatten(existing.get("settings", {})), _flatten(settings.defining())
+    raise other_settings(path, existing.get("settings", {}), settings.defining())
+
+
+def other_settings(path: Path, old: dict[str, Any], new: dict[str, Any]) -> PipelineError:
+    """The refusal of a store that was made with other settings; names those that differ.
+
+    Args:
+        path: Of the store.
+        old: Its settings, as it tells them.
+        new: What they are now.
+    """
+    before, now = _flatten(old), _flatten(new)
     changes = ", ".join(
-        f"{key} {old.get(key)!r} -> {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
+        f"{key} {before.get(key)!r} -> {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
     )
-    raise PipelineError(
+    return PipelineError(
         f"{path} was made with other settings ({changes}); undo the change, "
         "choose another name in the settings, or remove the folder"
     )

@@ -108,6 +108,17 @@ def test_another_label_or_date_is_taken_up_and_no_other_tile_fetched(build):
     assert equal(after[2], before[2]) and equal(after[3], before[3])
 
 
+def test_other_settings_are_named(build):
+    tiles = [*build.train, *build.test]
+    create_dw_store(build.store, build.settings, tiles)
+    section = build.settings.dynamic_world.model_copy(update={"window_days": 20})
+    changed = build.settings.model_copy(update={"dynamic_world": section})
+    with pytest.raises(
+        PipelineError, match=r"\(dynamic_world.window_days 15 -> 20\)"
+    ):
+        create_dw_store(build.store, changed, tiles)
+
+
 def test_a_tile_that_could_not_be_fetched_fails_the_shard_and_the_next_run_goes_on(build):
     whole = Build(build.server, build.folder / "whole")
     expected = whole.fetch(whole.train)
