@@ -12,7 +12,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.atomic_file import write_atomically
-from pipeline.label_classes import label_classes
+from pipeline.gallery import OPTICAL_RANGE, VH_RANGE_DB, VV_RANGE_DB
+from pipeline.label_classes import UNLABELLED_COLOR, label_classes
 from pipeline.report import charts
 from pipeline.report.bands import SHIFT_LIMIT, SPREAD_LIMIT, offset_warning
 from pipeline.report.contents import Contents, store_legend
@@ -23,6 +24,13 @@ from pipeline.verify.findings import Finding, Verification
 
 _SUMMARIES = {"nol": "nol.index.parquet", "dw": "dw.index.parquet", "osm": "osm.tiles.csv"}
 _FINDINGS_OF_A_CHECK = 12
+_PICTURE_RANGES = {
+    "reflectance": tuple(value / 10_000 for value in OPTICAL_RANGE),
+    "vv": VV_RANGE_DB,
+    "vh": VH_RANGE_DB,
+}
+"""What the pictures of the gallery show from black to white."""
+
 _LONGEST_WORD = 40
 _TARGETS = {"nol": "build_nol", "dw": "build_dw", "osm": "build_osm"}
 
@@ -53,6 +61,8 @@ def write_page(contents: Contents, page: Path) -> None:
         dynamic_world=label_classes({}),
         findings_by_check=findings_by_check,
         part_name=charts.part_name,
+        ranges=_PICTURE_RANGES,
+        unlabelled=UNLABELLED_COLOR,
         shift_limit=SHIFT_LIMIT,
         spread_limit=SPREAD_LIMIT,
     )
