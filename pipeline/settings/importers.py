@@ -13,8 +13,8 @@ class ImporterSettings(Section):
     ssl4eo: tuple[InputPlace, ...] = Field(
         (),
         description=(
-            "SSL4EO-S12 v1.0 (folders, tar.gz, also in parts) or v1.1 (*.zarr.zip); Sentinel-2 "
-            "first"
+            "SSL4EO-S12 v1.0 (folders, tar.gz, also in parts) or v1.1 (ssl4eos12_shard_*.tar or "
+            "*.zarr.zip); Sentinel-2 first"
         ),
     )
     ssl4eo_labels: Literal["none", "noldo", "earthengine"] = Field(
