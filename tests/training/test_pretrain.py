@@ -24,6 +24,7 @@ from training.pretrain import main, pretrain
 from training.run.checkpoints import read_training_state
 from training.run.metric_table import read_metrics
 from training.run.preflight import contracts_of
+from training.run.sole_run import sole_run
 
 
 def figures(plan, metric, split, modality="all", land_cover="all"):
@@ -49,11 +50,11 @@ def assert_same_state(found, expected):
 
 @pytest.fixture(scope="module")
 def uninterrupted(store, tmp_path_factory):
-    """Three epochs of mid fusion in one go, with the truth and the panels."""
+    """Three epochs of mid fusion in one go, with the truth and the panels, shuffled by blocks."""
     truth = tmp_path_factory.mktemp("truth") / "truth.zarr"
     write_truth(store, truth)
     folder = tmp_path_factory.mktemp("uninterrupted")
-    plan = tiny_plan(store, folder, truth_store=str(truth), panel_samples=2)
+    plan = tiny_plan(store, folder, truth_store=str(truth), panel_samples=2, shuffle="block")
     return plan, pretrain(plan)
 
 
@@ -130,7 +131,7 @@ def start(plan):
 
 def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights(uninterrupted, store, tmp_path):
     expected, _ = uninterrupted
-    plan = tiny_plan(store, tmp_path)
+    plan = tiny_plan(store, tmp_path, shuffle="block")
     process = start(plan)
     while not (plan.checkpoints / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.02)
@@ -140,7 +141,7 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights(uninterrupted, store
     stopped_at = final_state(plan)["global_step"]
     assert 0 < stopped_at < final_state(expected)["global_step"]
     # A worker instead of none makes no difference.
-    pretrain(tiny_plan(store, tmp_path, workers=1))
+    pretrain(tiny_plan(store, tmp_path, workers=1, shuffle="block"))
     assert_same_state(final_state(plan), final_state(expected))
     assert figures(plan, "loss", "train") == figures(expected, "loss", "train")
     assert figures(plan, "oa", "validation", "s1") == figures(expected, "oa", "validation", "s1")
@@ -254,3 +255,12 @@ def test_the_command_ends_in_one_line(store, tmp_path, capsys):
     assert stopped.value.code == 1
     error = capsys.readouterr().err
     assert error.startswith("error: there is no run 'other'") and error.count("\n") == 1
+
+
+def test_the_command_leaves_a_run_that_trains_to_the_one_that_trains_it(store, tmp_path):
+    plan = tiny_plan(store, tmp_path)
+    options = ["--settings", str(tmp_path / "settings.yaml"), "--store", str(store)]
+    options += ["--run", plan.name, "--output", str(plan.output)]
+    with sole_run(plan.output, {}), pytest.raises(PipelineError, match="another process trains"):
+        main(options)
+    assert not plan.checkpoints.exists()
