@@ -23,7 +23,11 @@ from pipeline.fingerprints import code_version
 from pipeline.settings.evaluate import ProbeSettings
 from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
-from training.downstream.configured_encoder import open_encoder, weights_of
+from training.downstream.configured_encoder import (
+    open_encoder,
+    weights_of,
+    weights_sha256,
+)
 from training.downstream.features import pooled_features
 from training.downstream.scene_tiles import SceneTiles
 from training.downstream.task_tiles import is_simulated, task_store
@@ -149,25 +153,24 @@ def probe(settings: Settings, name: str, seed: int, device: torch.device) -> lis
         known = ", ".join(settings.evaluate.encoders)
         raise PipelineError(f"there is no encoder {name!r} in evaluate.encoders; known are {known}")
     encoder_settings = settings.evaluate.encoders[name]
-    store = task_store(settings.folder, chosen.store)
-    torch.manual_seed(seed)
-    encoder, contract = open_encoder(
+    store, weights = (
+        task_store(settings.folder, chosen.store),
         weights_of(settings, encoder_settings),
-        encoder_settings,
-        settings.evaluate.weights,
-        store,
-        chosen.train_group,
     )
-    encoder, inputs = encoder.to(device), TileInputs(contract).to(device)
     groups = [
         SceneTiles(store, group, encoder_settings.modality, chosen.label)
         for group in (chosen.train_group, chosen.test_group)
     ]
+    # Without names, a group knows of the classes that occur in it.
+    classes = max(len(tiles.classes) for tiles in groups)
+    torch.manual_seed(seed)
+    own = settings.evaluate.weights
+    encoder, contract = open_encoder(weights, encoder_settings, own, store, chosen.train_group)
+    encoder, inputs = encoder.to(device), TileInputs(contract).to(device)
     train_ND, test_ND = (
         pooled_features(encoder, inputs, tiles.batches(chosen.batch_size), device)
         for tiles in groups
     )
-    attributes = read_attributes(store) or {}
     facts = {
         "task": store.stem,
         "encoder": name,
@@ -175,18 +178,17 @@ def probe(settings: Settings, name: str, seed: int, device: torch.device) -> lis
         "seed": seed,
         "train_tiles": len(groups[0]),
         "test_tiles": len(groups[1]),
-        "classes": len(groups[0].classes),
+        "classes": classes,
+        "weights_sha256": weights_sha256(weights, encoder_settings, own),
         "settings_hash": short_hash(
             chosen.model_dump(mode="json") | encoder_settings.model_dump(mode="json")
         ),
         "code_version": code_version(),
-        "store_hash": attributes.get("dataset_hash", ""),
+        "store_hash": (read_attributes(store) or {}).get("dataset_hash", ""),
         "simulated": is_simulated(store),
         "device": device.type,
     }
-    scored = probe_rows(
-        train_ND, groups[0].labels_N, test_ND, groups[1].labels_N, len(groups[0].classes), chosen
-    )
+    scored = probe_rows(train_ND, groups[0].labels_N, test_ND, groups[1].labels_N, classes, chosen)
     return [facts | row for row in scored]
 
 

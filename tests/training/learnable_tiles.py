@@ -92,6 +92,10 @@ def small_settings(**changes) -> EvaluateSettings:
         "test_batch_size": 4,
     }  # fmt: skip
     chosen = {
+        "encoders": {
+            "random_s2": EncoderSettings(weights="random", backbone="resnet18"),
+            "random_s1": EncoderSettings(weights="random", backbone="resnet18", modality="s1"),
+        },
         "tasks_used": ("tiny",),
         "encoders_used": ("random_s2", "random_s1"),
         "ablation": (),
@@ -101,12 +105,7 @@ def small_settings(**changes) -> EvaluateSettings:
         "bootstrap_replicates": 20,
     }
     return EvaluateSettings(
-        tasks={"tiny": TaskSettings(**task | changes.pop("task", {}))},
-        encoders={
-            "random_s2": EncoderSettings(weights="random", backbone="resnet18"),
-            "random_s1": EncoderSettings(weights="random", backbone="resnet18", modality="s1"),
-        },
-        **chosen | changes,
+        tasks={"tiny": TaskSettings(**task | changes.pop("task", {}))}, **chosen | changes
     )
 
 

@@ -1,12 +1,23 @@
 """Probes classify features as an independent computation does."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 
 from pipeline.errors import PipelineError
-from pipeline.settings.evaluate import ProbeSettings
-from training.probe import linear_probe, nearest_neighbours, probe_rows
+from pipeline.settings.evaluate import EncoderSettings, ProbeSettings
+from pipeline.settings.tree import Settings
+from tests.training.learnable_tiles import TEST, TRAIN, small_settings
+from training.probe import (
+    linear_probe,
+    main,
+    nearest_neighbours,
+    probe,
+    probe_rows,
+    seeds_that_matter,
+)
 
 CLASSES = 3
 
@@ -67,3 +78,44 @@ def test_features_that_are_no_numbers_are_refused():
     features = torch.full((4, 2), float("nan"))
     with pytest.raises(PipelineError, match="NaN or infinite"):
         probe_rows(features, np.zeros(4, int), features, np.zeros(4, int), 2, ProbeSettings())
+
+
+@pytest.fixture(scope="module")
+def probed(tile_store, tmp_path_factory):
+    """The rows of the command for random weights of three seeds."""
+    folder = tmp_path_factory.mktemp("probe")
+    settings = Settings(
+        evaluate=small_settings(probe={"store": str(tile_store), "label": "label", "neighbours": 1})
+    )
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    output = folder / "probe.parquet"
+    arguments = ("--settings", folder / "settings.yaml", "--encoder", "random_s1")
+    main([*map(str, arguments), "--seeds", "0", "1", "--output", str(output)])
+    return pd.read_parquet(output)
+
+
+def test_a_probe_is_a_row_of_each_seed_and_classifier(probed):
+    assert probed["seed"].tolist() == [0, 0, 1, 1]
+    assert probed["classifier"].tolist() == ["linear", "knn1"] * 2
+    # The test group has one empty tile and one without any label.
+    assert (probed["train_tiles"] == TRAIN).all() and (probed["test_tiles"] == TEST - 2).all()
+    assert (probed["classes"] == 9).all() and probed["simulated"].all()
+    assert (probed["task"] == "tiles").all() and (probed["weights_sha256"] == "").all()
+    hits = probed["oa"] * (TEST - 2)
+    np.testing.assert_allclose(hits, hits.round(), atol=1e-9)
+
+
+def test_only_random_weights_have_seeds(tile_store):
+    settings = Settings(evaluate=small_settings())
+    assert seeds_that_matter(settings, "random_s1", [4, 5]) == [4, 5]
+    named = small_settings(encoders={"moco": EncoderSettings(weights="moco")}, encoders_used=())
+    assert seeds_that_matter(Settings(evaluate=named), "moco", [4, 5]) == [4]
+
+
+def test_probes_of_nothing_are_told():
+    settings = Settings(evaluate=small_settings())
+    with pytest.raises(PipelineError, match="evaluate.probe.store is null"):
+        probe(settings, "random_s1", 0, torch.device("cpu"))
+    settings = Settings(evaluate=small_settings(probe={"store": "x.zarr"}))
+    with pytest.raises(PipelineError, match="no encoder 'none' in evaluate.encoders; known are ra"):
+        probe(settings, "none", 0, torch.device("cpu"))
