@@ -14,7 +14,7 @@ import pipeline
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import run_step
 from training.cromss.fusion import Modality
-from training.encoders.loading_snippets import loading_snippets
+from training.encoders.loading_snippets import is_resnet, loading_snippets
 from training.loading.inputs import InputContract
 from training.run.trained_run import PublishedScore, TrainedRun, read_run
 
@@ -25,6 +25,9 @@ SIMULATED_WARNING = (
     "> **SIMULATED DATA.** This encoder was trained on a made-up planet. It shows that the "
     "software works and knows nothing about the Earth. Do not use it for science."
 )
+
+_SMP = "segmentation-models-pytorch"
+"""The Hub's name of the one library that knows encoders which are no ResNets."""
 
 _SENSORS: dict[Modality, str] = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
 
@@ -101,7 +104,7 @@ def _header(
     ]
     return ModelCardData(
         license=licence,
-        library_name="timm",
+        library_name="timm" if is_resnet(run.encoders[modality].encoder) else _SMP,
         pipeline_tag="image-feature-extraction",
         tags=[*tags, "cromss", *(["simulated"] if run.encoders[modality].simulated else [])],
         model_name=_title(run, modality) if results else None,

@@ -126,6 +126,7 @@ def test_only_smp_knows_encoders_that_are_no_resnet(tmp_path):
     write_run(tmp_path / "tiny", encoder="tu-mobilenetv3_small_050")
     text = model_card(read_run(tmp_path / "tiny"), "s2", "x", "mit")
     assert len(re.findall("```python", text)) == 1 and "import timm" not in text
+    assert ModelCard(text).data.library_name == "segmentation-models-pytorch"
 
 
 def test_the_command_writes_a_card_beside_each_file(folder, capsys):
