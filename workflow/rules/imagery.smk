@@ -24,6 +24,10 @@ MOST_SELECTION_SLOTS = max(
     SELECTION_COUNTS, min(SETTINGS.earthengine.selection_slots, MOST_SLOTS_OF_A_JOB)
 )
 
+# What a job holds of answers and of its shard goes with the area of a patch: 0.15 GB and, with 40
+# slots, 0.14 GB for each 264 x 264 pixels were measured. Twice that much is asked for.
+PIXEL_JOB_MB = round(750 + 250 * (SETTINGS.grid.pixels / 264) ** 2)
+
 
 rule select_scenes:
     input:
@@ -77,7 +81,7 @@ rule fetch_pixels:
     resources:
         ee_slots=PIXEL_SLOTS,
         most_slots=MOST_PIXEL_SLOTS,
-        mem_mb=1000,
+        mem_mb=PIXEL_JOB_MB,
     conda:
         "../../envs/build.yaml"
     shell:
