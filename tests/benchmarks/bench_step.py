@@ -23,14 +23,14 @@ RELEASED_LIMIT = 2.0
 NETS_LIMIT = 1.15
 
 
-def forms_of(run: PretrainRun, device: str, batch: int, compiled: bool, bf16: bool) -> dict:
+def forms_of(run: PretrainRun, device: str, batch: int, compile_it: bool, bf16: bool) -> dict:
     """What is timed, by name."""
     stored = stored_batch(batch, device)
     prepare = preparation(run).to(device)
     ready = prepare.training_batch(stored)
     autocast = torch.bfloat16 if bf16 else None
-    ours = Trainee(run, device, compiled=compiled, autocast=autocast)
-    nets = Trainee(run, device, compiled=compiled, autocast=autocast)
+    ours = Trainee(run, device, compile_it=compile_it, autocast=autocast)
+    nets = Trainee(run, device, compile_it=compile_it, autocast=autocast)
     # Its default is float16 with a gradient scaler; bfloat16 costs the same and needs none.
     theirs = Trainee(run, device, autocast=autocast)
 

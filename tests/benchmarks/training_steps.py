@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.settings.pretrain import PretrainRun
 from training.cromss.networks import build_network, logits_by_modality
-from training.cromss.objective import RunLoss
+from training.cromss.objective import Objective, RunLoss
 from training.loading.batch import BatchPreparation, NetworkBatch
 from training.loading.inputs import UNITS, InputContract, band_names
 from training.loading.samples import NUM_CLASSES, StoredBatch
+from training.run.compilation import compiled
 
 EPOCH = 40
 FRAME = 264
@@ -66,16 +68,17 @@ class Trainee:
         run: PretrainRun,
         device: str,
         wrap: Callable[[nn.Module], nn.Module] = lambda net: net,
-        compiled: bool = False,
+        compile_it: bool = False,
         autocast: torch.dtype | None = None,
     ) -> None:
         torch.manual_seed(0)
         net = build_network(run).to(device, memory_format=torch.channels_last)
-        self.loss = RunLoss(run, training=True).to(device)
-        if compiled:
-            net.compile(dynamic=False)
-            self.loss.compile(dynamic=False)
         self.net = wrap(net)
+        self.loss: Callable[..., Objective] = RunLoss(run, training=True).forward
+        self._forward: Callable[..., dict[str, Tensor]] = partial(logits_by_modality, self.net)
+        if compile_it:
+            self.loss = compiled(self.loss, deterministic=False)
+            self._forward = compiled(self._forward, deterministic=False)
         self.optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, fused=True)
         self._device = device
         self._autocast = autocast
@@ -84,7 +87,7 @@ class Trainee:
         """Of both modalities, under autocast where asked for."""
         enabled = self._autocast is not None
         with torch.autocast(self._device, dtype=self._autocast, enabled=enabled):
-            return logits_by_modality(self.net, batch.images)
+            return self._forward(batch.images)
 
     def step(self, objective: Tensor) -> None:
         """Backward, and one step of the optimiser."""

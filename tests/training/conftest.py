@@ -120,7 +120,7 @@ def tiny_settings(workers=0, log_every=1, panel_samples=0, **changes) -> Setting
 
 
 _HARDWARE = (
-    *("accelerator", "devices", "precision", "compile"),
+    *("accelerator", "devices", "precision", "compile", "shuffle"),
     *("clean_store", "truth_store", "wandb_project"),
 )
 
