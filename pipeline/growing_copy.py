@@ -100,13 +100,14 @@ def growing_copy(output: Path, work: str) -> Iterator[GrowingCopy]:
 
 def _refuse_existing(output: Path) -> None:
     if output.exists():
+        _remove_abandoned(output)
         raise PipelineError(f"{output} exists; choose another name or remove it")
 
 
 def _remove_abandoned(output: Path) -> None:
-    """Remove what was begun under this name in other ways: the name is taken now."""
+    """Remove what was begun, or left, under this name: the name is taken now."""
     for folder in output.parent.glob(f".{glob.escape(output.name)}.*{PARTIAL_SUFFIX}"):
-        lock = hold_run_lock(folder)
+        lock = hold_run_lock(folder) if folder.is_dir() else None
         if lock is not None:
             shutil.rmtree(folder)
             lock.release()

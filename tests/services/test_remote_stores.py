@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import obstore
@@ -110,15 +109,34 @@ def test_a_refusal_is_one_line_with_the_remedy(stores, monkeypatch):
         (ObjectPath("s3://elsewhere") / "zarr.json").read_bytes()
 
 
+KILLED_COPY = """
+import os
+import signal
+import sys
+from pipeline.publish import main
+
+files_left = 60
+
+
+def kill(event, arguments):
+    global files_left
+    files_left -= event == "open" and str(arguments[0]).startswith(sys.argv[2])
+    if event != "os.kill" and files_left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(kill)
+main(sys.argv[1:])
+"""
+"""Is killed when it reads the 61st file of the store."""
+
+
 def test_a_copy_that_was_killed_is_no_store_and_is_completed(stores, tmp_path):
     tiles = write_tile_store(tmp_path / "dw.zarr")
     copy = ObjectPath(f"s3://{BUCKET}/copies/dw.zarr")
     words = ["--store", str(tiles), "--url", copy.url, "--record", str(tmp_path / "record.json")]
-    with subprocess.Popen([sys.executable, "-m", "pipeline.publish", *words]) as run:
-        while len(copy.below()) < 30 and run.poll() is None:
-            time.sleep(0.005)
-        run.kill()
-    assert run.returncode == -signal.SIGKILL
+    run = subprocess.run([sys.executable, "-c", KILLED_COPY, *words])
+    assert run.returncode == -signal.SIGKILL and 20 < len(copy.below()) < 80
     for group in (None, "train", "test"):
         with pytest.raises(PipelineError, match="no Zarr store"):
             open_store(copy, group)

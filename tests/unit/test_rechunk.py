@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -142,11 +141,27 @@ SMALL_CHUNKS = {"sample": 1, "time": 1, "band": 1}
 """Many files, so that a kill finds some there and some not."""
 
 COMMAND = f"""
+import os
+import signal
 import sys
 from pathlib import Path
 from pipeline.rechunk import Plan, rechunk
+
+renames_left = int(sys.argv[3])
+
+
+def kill(event, _):
+    global renames_left
+    renames_left -= event == "os.rename"
+    cleaning = event == "shutil.rmtree" and os.path.exists(sys.argv[2])
+    if event != "os.kill" and (renames_left < 0 or cleaning):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(kill)
 rechunk(Path(sys.argv[1]), Path(sys.argv[2]), Plan("stored", {SMALL_CHUNKS}))
 """
+"""Is killed before it gives a file its name, or between the name of the output and cleaning up."""
 
 
 def content(folder):
@@ -175,22 +190,18 @@ def test_a_killed_copy_goes_on_to_the_same_bytes(store, tmp_path):
     plan, output = Plan("stored", SMALL_CHUNKS), tmp_path / "other.zarr"
     rechunk(store, tmp_path / "clean.zarr", plan)
     before = {}
-    for count in (1, 150):
-        words = [sys.executable, "-c", COMMAND, str(store), str(output)]
-        with subprocess.Popen(words, stderr=subprocess.DEVNULL) as run:
-            while len(grown(output)) < count and run.poll() is None:
-                time.sleep(0.002)
-            run.kill()
-        assert run.returncode == -signal.SIGKILL and not output.exists()
+    for renames in (20, 200, 10_000):
+        words = [sys.executable, "-c", COMMAND, str(store), str(output), str(renames)]
+        assert subprocess.run(words, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+        assert output.exists() == (renames == 10_000)
         now = grown(output)
-        assert len(now) >= count
-        again = {
-            file.relative_to(tmp_path).parts[2:5] for file in before if before[file] != now[file]
-        }
+        again = {file.parts[-6:-3] for file in before if now and before[file] != now[file]}
         assert len(again) <= 1  # the block that was being written; nothing else is made twice
+        assert renames != 200 or len(now) > 100
         before = now
-    rechunk(store, output, plan)
     assert content(output) == content(tmp_path / "clean.zarr")
+    with pytest.raises(PipelineError, match="exists"):
+        rechunk(store, output, plan)
     names = {path.name for path in tmp_path.iterdir()}
     assert names - {"results"} == {"nol.zarr", "clean.zarr", "other.zarr"}
 
