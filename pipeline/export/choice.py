@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.export.file_names import file_stems
 from pipeline.export.store_group import StoreGroup
 
 _NEAREST = 3
@@ -46,11 +47,13 @@ class ChosenSample:
         group: Name of its group; empty for a store that is one group.
         sample: Its index.
         id: Its id.
+        stem: What its files are called.
     """
 
     group: str
     sample: int
     id: str
+    stem: str
 
 
 def choose(groups: Sequence[StoreGroup], choice: Choice) -> list[ChosenSample]:
@@ -62,11 +65,7 @@ def choose(groups: Sequence[StoreGroup], choice: Choice) -> list[ChosenSample]:
     """
     _require_ids(groups, choice.ids)
     _require_split(groups, choice.split)
-    chosen = [
-        ChosenSample(group.name, int(sample), group.ids[sample])
-        for group in groups
-        for sample in np.flatnonzero(group.valid & _wanted(group, choice))
-    ]
+    chosen = [each for group in groups for each in _chosen(group, choice)]
     if not chosen:
         count = sum(int(group.valid.sum()) for group in groups)
         raise PipelineError(
@@ -75,6 +74,14 @@ def choose(groups: Sequence[StoreGroup], choice: Choice) -> list[ChosenSample]:
         )
     _require_names(groups, chosen)
     return chosen
+
+
+def _chosen(group: StoreGroup, choice: Choice) -> Iterator[ChosenSample]:
+    # Of all ids: what a file is called must not depend on the choice.
+    stems = file_stems(group.ids)
+    for sample in np.flatnonzero(group.valid & _wanted(group, choice)):
+        name = group.ids[sample]
+        yield ChosenSample(group.name, int(sample), name, stems[name])
 
 
 def _wanted(group: StoreGroup, choice: Choice) -> NDArray[np.bool_]:

@@ -14,7 +14,6 @@ import pipeline
 from pipeline.export.choice import ChosenSample
 from pipeline.export.class_style import write_class_style
 from pipeline.export.cog import Raster, decoded, write_cog
-from pipeline.export.file_names import file_stem
 from pipeline.export.output_folder import claimed_folder
 from pipeline.export.parallel import map_with_progress
 from pipeline.export.store_group import S2_CUBE, StoreGroup, open_groups
@@ -73,7 +72,7 @@ def export_geotiffs(
 def export_sample(export: GeotiffExport, group: StoreGroup, chosen: ChosenSample) -> int:
     """Write the files of one sample that are not there yet; how many that were."""
     written = 0
-    stem = file_stem(chosen.id)
+    stem = chosen.stem
     folder = export.output / chosen.group / stem
     for season in range(group.seasons):
         prefix = f"{stem}_t{season}" if group.seasonal else stem

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.export.file_names import file_stem, tar_key
+from pipeline.export.file_names import file_stem, file_stems, tar_key
 
 HOSTILE = (
     "../x",
@@ -20,6 +20,8 @@ HOSTILE = (
     "ü",
     "x" * 300,
     "a\0",
+    "NUL",
+    "com1.x",
 )
 
 
@@ -39,3 +41,17 @@ def test_a_key_has_no_dot_and_is_nobody_elses():
     keys = [tar_key(name) for name in names]
     assert not any("." in key for key in keys)
     assert len(set(keys)) == len({file_stem(name) for name in names}) == len(names)
+
+
+def test_names_differ_where_case_does_not_count():
+    names = file_stems(["Ab", "aB", "c", "AB"])
+    assert names["Ab"] == "Ab" and names["c"] == "c"
+    assert len({name.casefold() for name in names.values()}) == 4
+    # What the store had keeps its name when the store grows.
+    assert file_stems(["Ab", "aB"]).items() <= names.items()
+
+
+def test_an_id_made_to_look_like_the_name_of_another_takes_no_name_away():
+    forged = file_stem("x!")
+    assert len(set(file_stems([forged, "x!"]).values())) == 2
+    assert file_stem("console") == "console"

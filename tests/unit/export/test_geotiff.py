@@ -89,6 +89,21 @@ def test_a_map_has_its_colours_and_names(export, tmp_path):
     assert drawn == [(row.id, row.color.lower(), row.name) for row in legend]
 
 
+def test_ids_that_differ_in_case_alone_have_files_of_their_own(nol, tmp_path):
+    store = shutil.copytree(nol, tmp_path / "nol.zarr")
+    ids = zarr.open_array(store / "id", mode="r+")
+    ids[0], ids[2] = "Ab", "aB"
+    groups = open_groups(store)
+    order = GeotiffExport(store, tmp_path / "files", "cube")
+    export_geotiffs(order, groups, choose(groups, Choice(("Ab", "aB"))), 1)
+    named = {}
+    for folder in (path for path in order.output.iterdir() if path.is_dir()):
+        with rasterio.open(folder / f"{folder.name}_t0_s2.tif") as file:
+            named[file.tags()["SAMPLE"]] = folder.name.casefold()
+            assert file.transform == grid_of(0 if file.tags()["SAMPLE"] == "Ab" else 2).transform
+    assert named["Ab"] == "ab" and named["aB"].startswith("ab_")
+
+
 def test_a_file_says_what_it_is(export):
     with rasterio.open(export("0002") / "0002" / "0002_t1_s2.tif") as file:
         tags = file.tags()
