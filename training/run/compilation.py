@@ -129,12 +129,15 @@ class CompiledOnTrial:
 
         Raises:
             PipelineError: Compiling is insisted on and fails.
+            torch.OutOfMemoryError: As the plain function would.
         """
         if not self._is_first:
             return self._call(*arguments)
         self._is_first = False
         try:
             return self._call(*arguments)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - what a compiler fails with is not documented
             problem = f"torch.compile fails on this network ({_reason(error)})"
             if self._insisted:

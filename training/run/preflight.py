@@ -10,6 +10,7 @@ from pipeline.store.create import read_attributes
 from pipeline.store.object_path import StorePath
 from pipeline.store.shard_reader import open_chunks
 from training.cromss.fusion import Modality
+from training.loading.batch import S1_STEP_DB
 from training.loading.inputs import InputContract, band_names, contract_of
 from training.loading.samples import NUM_CLASSES, arrays_of
 
@@ -26,6 +27,7 @@ def usable_attributes(store: StorePath, run: PretrainRun) -> dict[str, Any]:
         raise PipelineError(f"there is no store at {store}; run `snakemake build_nol` first")
     for name in arrays_of(store, run.modalities):
         _require_bands(store, name, attributes)
+        _require_step(store, name)
     statistics = attributes.get("statistics")
     if not isinstance(statistics, dict) or "train" not in statistics.get("bands", {}):
         raise PipelineError(
@@ -96,6 +98,16 @@ def _require_bands(store: StorePath, array: str, attributes: dict[str, Any]) -> 
         raise PipelineError(
             f"{store} has {count} bands in {array} ({', '.join(found) or 'unnamed'}), "
             f"expected {', '.join(expected)}; build or import it again"
+        )
+
+
+def _require_step(store: StorePath, array: str) -> None:
+    """Pixels are scaled by what one stored step means; another one would go unnoticed."""
+    expected = S1_STEP_DB if array == "s1" else 1
+    found = (read_attributes(store / array) or {}).get("scale_factor", 1)
+    if found != expected:
+        raise PipelineError(
+            f"{store} holds {array} in steps of {found}, expected {expected}; import it again"
         )
 
 

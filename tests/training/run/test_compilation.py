@@ -43,8 +43,9 @@ def test_where_the_trial_fails_the_run_goes_on_and_says_why():
 
 def test_a_compiler_that_fails_is_named(broken_compiler):
     message = r"no use on cpu \(networks and loss: .*No working C\+\+ compiler found"
+    run = PretrainRun(model="single_s2", crop=32)
     with pytest.raises(PipelineError, match=message) as caught:
-        chosen_compilation(True, RUN, "32-true", CPU)
+        chosen_compilation(True, run, "32-true", CPU)
     assert "\n" not in str(caught.value)
 
 

@@ -54,6 +54,13 @@ def test_bands_in_another_order(copy, tmp_path):
     refused(copy, tmp_path, r"in s1 \(VH, VV\), expected VV, VH")
 
 
+def test_backscatter_in_other_steps(copy, tmp_path):
+    metadata = json.loads((copy / "s1" / "zarr.json").read_text())
+    metadata["attributes"]["scale_factor"] = 0.1
+    (copy / "s1" / "zarr.json").write_text(json.dumps(metadata))
+    refused(copy, tmp_path, "holds s1 in steps of 0.1, expected 0.01")
+
+
 def test_absent_statistics(copy, tmp_path):
     replace_attributes(copy, {"statistics": None})
     refused(copy, tmp_path, "has no statistics of its training samples; run `snakemake build_nol`")
