@@ -173,10 +173,19 @@ def planned_encoders(run: subprocess.CompletedProcess[str]) -> set[str]:
     return set(re.findall(r"tiles: (\w+), frozen, seed 0", run.stdout))
 
 
-def test_weights_that_nobody_has_are_said_before_anything_runs(workflow):
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("mocco", "there is no encoder 'mocco' for s2; `python -m training.encoders.table` lists"),
+        (
+            "scalemae",
+            "scalemae must not be used commercially (licence CC-BY-NC-4.0); set evaluate.",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_had_are_said_before_anything_runs(workflow, weights, said):
     plan(workflow, encoders=1, seeds=1)
-    workflow.configuration["evaluate"]["encoders"]["random_0"]["weights"] = "mocco"
+    workflow.configuration["evaluate"]["encoders"]["random_0"]["weights"] = weights
     run = workflow.run("--dry-run", "evaluate")
     assert run.returncode == 1
-    said = "random_0.weights: there is no encoder 'mocco' for s2; `python -m training"
-    assert said in run.stdout + run.stderr
+    assert f"evaluate.encoders.random_0.weights: {said}" in run.stdout + run.stderr

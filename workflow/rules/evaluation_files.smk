@@ -21,7 +21,7 @@ STORE_RECORDS = {
     "eurosat.zarr": f"{FOLDER}/eurosat.txt",
 }
 with Path(workflow.basedir, "training/encoders/encoders.csv").open(newline="") as TABLE:
-    PUBLISHED = {(row["name"], row["modality"]) for row in csv.DictReader(TABLE)}
+    PUBLISHED = {(row["name"], row["modality"]): row for row in csv.DictReader(TABLE)}
 FIGURE = [".csv", ".png", ".svg"]
 EVALUATED_RUNS = [
     run
@@ -56,11 +56,8 @@ def encoder_file(name):
     """The weights of an encoder that are a file: of a run, which makes them, or one of the user's."""
     encoder = EVALUATE.encoders[name]
     if encoder.run is None:
-        if encoder.file is None and (encoder.weights, encoder.modality) not in PUBLISHED:
-            raise WorkflowError(
-                f"evaluate.encoders.{name}.weights: there is no encoder {encoder.weights!r} for "
-                f"{encoder.modality}; `python -m training.encoders.table` lists what there is"
-            )
+        if encoder.file is None:
+            require_published(name, encoder)
         file = EVALUATE.local_file(name)
         return [Path(file).as_posix()] if file else []
     makers = [run for run, recipe in PRETRAIN.runs.items() if encoder.modality in recipe.modalities]
@@ -70,6 +67,22 @@ def encoder_file(name):
             f"{', '.join(makers) or 'none'} make an encoder of {encoder.modality}"
         )
     return [f"{FOLDER}/runs/{encoder.run}/encoders/{encoder.modality}.safetensors"]
+
+
+def require_published(name, encoder):
+    """Say at once what every job of an encoder would say, after its store was built."""
+    published = PUBLISHED.get((encoder.weights, encoder.modality))
+    if published is None:
+        raise WorkflowError(
+            f"evaluate.encoders.{name}.weights: there is no encoder {encoder.weights!r} for "
+            f"{encoder.modality}; `python -m training.encoders.table` lists what there is"
+        )
+    if published["noncommercial"] == "yes" and not EVALUATE.weights.accept_noncommercial:
+        raise WorkflowError(
+            f"evaluate.encoders.{name}.weights: {encoder.weights} must not be used commercially "
+            f"(licence {published['licence']}); set evaluate.weights.accept_noncommercial: true "
+            "if that is fine for your work"
+        )
 
 
 def scores_folder(wildcards):
@@ -127,8 +140,11 @@ def probe_defining(wildcards):
 
 def variance_defining(wildcards):
     """What decides the figure of the features of all encoders beside its inputs."""
-    encoders = [EVALUATE.defining(wildcards.task, name) for name in EVALUATE.encoders_used]
-    return {"encoders": dict(zip(EVALUATE.encoders_used, encoders)), "seed": EVALUATE.seeds[0]}
+    encoders = {
+        name: EVALUATE.defining(wildcards.task, name) | own_weights(name)
+        for name in EVALUATE.encoders_used
+    }
+    return {"encoders": encoders, "seed": EVALUATE.seeds[0]}
 
 
 def own_weights(name):
