@@ -237,7 +237,9 @@ def _time(settings: Settings, seconds: float | None) -> tuple[str, str]:
 
 def _tile_rows(settings: Settings, plan: TilePlan | None) -> list[tuple[str, str, str]]:
     if plan is None and settings.dynamic_world.tiles == "simulated":
-        return [("expert tiles", "none", "dw.zarr and osm.zarr need dynamic_world.tiles: published")]
+        return [
+            ("expert tiles", "none", "dw.zarr and osm.zarr need dynamic_world.tiles: published")
+        ]
     if plan is None:
         return [("expert tiles", "?", "known once list_expert_tiles has opened the archives")]
     batch = f"{settings.dynamic_world.selection_batch} tiles each, standard endpoint"

@@ -113,9 +113,7 @@ def test_other_settings_are_named(build):
     create_dw_store(build.store, build.settings, tiles)
     section = build.settings.dynamic_world.model_copy(update={"window_days": 20})
     changed = build.settings.model_copy(update={"dynamic_world": section})
-    with pytest.raises(
-        PipelineError, match=r"\(dynamic_world.window_days 15 -> 20\)"
-    ):
+    with pytest.raises(PipelineError, match=r"\(dynamic_world.window_days 15 -> 20\)"):
         create_dw_store(build.store, changed, tiles)
 
 
