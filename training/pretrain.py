@@ -22,6 +22,7 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 
 from pipeline.atomic_file import remove_partial_files, write_atomically
 from pipeline.errors import PipelineError, run_step
@@ -87,7 +88,8 @@ def _make_trainer(plan: RunPlan) -> L.Trainer:
         accelerator="gpu" if plan.on_gpu else "cpu",
         devices=settings.devices,
         num_nodes=settings.nodes,
-        strategy="ddp" if plan.ranks > 1 else "auto",
+        # Gradients are averaged where they lie, instead of in a copy.
+        strategy=DDPStrategy(gradient_as_bucket_view=True) if plan.ranks > 1 else "auto",
         precision=settings.precision,
         deterministic=settings.deterministic,
         benchmark=not settings.deterministic,
