@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
+from pipeline.progress import told
 from pipeline.settings.evaluate import EvaluationKey
 from pipeline.settings.tree import load_settings, short_hash
 from training.scores.bootstrap import bootstrap_intervals
@@ -58,7 +59,7 @@ def gather(
         evaluations.setdefault(key._replace(seed=0), []).append(key)
     rows: list[dict[str, Any]] = []
     summary: list[dict[str, Any]] = []
-    for keys in evaluations.values():
+    for keys in told(evaluations.values(), "gathering", len(evaluations)):
         group = [_planned_row(folder / key.path, key, planned[key]) for key in keys]
         rows += [row.columns for row in group]
         summary.append(summarise(group, replicates))
