@@ -165,7 +165,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         f"- Of {len(wide)} defects of a whole store or season **{sum(one.found for one in wide)}** "
         f"were found (limit {len(wide)}).",
         f"- Of {planted} defective single scenes **{sum(one.found for one in scenes)}** were found "
-        f"(limit {SCENES_LEAST:.0%}); the rest lies under cloud, or has too few edges.",
+        f"(limit {SCENES_LEAST:.0%}); clouds hide the ground of some.",
         f"- Of {len(alike)} defects that leave everything looking as it does on Earth (†) "
         f"**{sum(bool(one.found) for one in alike)}** were found.",
         f"- Healthy copies of the stores have **{false_findings(outcomes)}** findings "
