@@ -18,7 +18,12 @@ from pipeline.atomic_file import remove_partial_files, write_atomically
 from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.store import SPLITS
 from pipeline.dynamic_world.tile_shard import commit_fingerprints
-from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table, tile_fingerprint
+from pipeline.dynamic_world.tile_table import (
+    PAIRED_RECORDS,
+    dw_dataset,
+    read_tiles_table,
+    tile_fingerprint,
+)
 from pipeline.errors import PipelineError, run_step
 from pipeline.finish import summary_text
 from pipeline.ledger import SeasonRecord, Status
@@ -29,17 +34,6 @@ from pipeline.store.layout import NO_TIME
 from pipeline.store.sample_index import index_store
 from pipeline.store.tiles import finish_tiles, read_tile_group
 
-_FROM_ROW = (
-    "s2_id",
-    "s1_id",
-    "s2_time",
-    "s1_time",
-    "cloud_cover",
-    "mgrs_tile",
-    "processing_baseline",
-    "s1_orbit_pass",
-    "s1_relative_orbit",
-)
 _TIMES = ("s2_time", "s1_time")
 _EPOCH_DAY = np.datetime64("1970-01-01")
 
@@ -131,7 +125,7 @@ def _columns(tiles: Sequence[ExpertTile], rows: Sequence[SeasonRecord]) -> dict[
         "label_date": [int((np.datetime64(tile.date) - _EPOCH_DAY).astype(int)) for tile in tiles],
         "reason": [row.reason.value for row in rows],
     }
-    return columns | {name: [_stored(row, name) for row in rows] for name in _FROM_ROW}
+    return columns | {name: [_stored(row, name) for row in rows] for name in PAIRED_RECORDS}
 
 
 def _stored(row: SeasonRecord, name: str) -> Any:

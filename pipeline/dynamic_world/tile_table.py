@@ -35,6 +35,20 @@ _SCHEMA = pa.schema(
 )
 
 
+PAIRED_RECORDS = (
+    "s2_id",
+    "s1_id",
+    "s2_time",
+    "s1_time",
+    "cloud_cover",
+    "mgrs_tile",
+    "processing_baseline",
+    "s1_orbit_pass",
+    "s1_relative_orbit",
+)
+"""What a store tells of the scenes that belong to a tile; named like the columns of a ledger."""
+
+
 def number_tiles(tiles: Sequence[ExpertTile], committed: Mapping[str, int]) -> list[ExpertTile]:
     """Number the tiles of one split from 0, in the order of their ids.
 

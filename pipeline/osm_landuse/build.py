@@ -23,6 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
+from pipeline.dynamic_world.tile_table import PAIRED_RECORDS
 from pipeline.errors import PipelineError, run_step
 from pipeline.finish import summary_text
 from pipeline.gallery import OPTICAL_RANGE
@@ -49,18 +50,7 @@ from pipeline.store.tile_layout import TILE_LAYOUT, TileGroup
 from pipeline.store.tiles import LazyTiles, create_tile_store, finish_tiles, write_tiles
 
 _SPLITS = ("train", "test")
-_FROM_DW = (
-    "label_date",
-    "s2_id",
-    "s1_id",
-    "s2_time",
-    "s1_time",
-    "cloud_cover",
-    "mgrs_tile",
-    "processing_baseline",
-    "s1_orbit_pass",
-    "s1_relative_orbit",
-)
+_FROM_DW = ("label_date", *PAIRED_RECORDS)
 """Records taken over from ``dw.zarr``."""
 
 _log = logging.getLogger(__name__)
