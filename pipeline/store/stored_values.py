@@ -28,6 +28,8 @@ def with_told_damage(encoded: xr.Dataset, group: StorePath) -> xr.Dataset:
         group: Where it lies.
     """
     valid = encoded.variables.get("valid")
+    if valid is not None:
+        valid = _told(valid, group / "valid", None)
     told = {
         str(name): _told(variable, group / str(name), valid)
         for name, variable in encoded.variables.items()

@@ -1,6 +1,7 @@
 """Inputs brought from a place that is read object by object; here a folder, elsewhere S3."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,11 @@ def test_it_is_fetched_once(bucket, tmp_path):
 def test_nothing_there_is_one_line(bucket, tmp_path):
     with pytest.raises(PipelineError, match="there is nothing at .*absent"):
         bring(f"file://{bucket}/absent", tmp_path / "inputs")
+
+
+def test_a_folder_that_cannot_be_made_is_not_taken_for_an_absent_object(bucket):
+    with pytest.raises(OSError, match="/proc/nowhere"):
+        bring(f"file://{bucket}/places.csv", Path("/proc/nowhere"))
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/../../etc/passwd", "s3://", "s3://b/a\nb"])

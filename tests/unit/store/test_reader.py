@@ -107,6 +107,9 @@ def test_a_lost_shard_is_told_when_a_valid_sample_is_read_and_nodata_else(finish
     (finished / "s2_60m/c/0/0/0/0/0").unlink()
     with pytest.raises(PipelineError, match="s2_60m/c/0/0/0/0/0 is missing"):
         as_cube(store)[0, 0].values  # noqa: B018
+    (finished / "valid/c/0").write_bytes(b"rubbish")
+    with pytest.raises(PipelineError, match="the array 'valid' in .*nol.zarr is damaged"):
+        open_store(finished)["s1"][2, 1].values  # noqa: B018
 
 
 @pytest.mark.parametrize("array", ["s2_20m", "valid", "band_20m", "x"])
