@@ -47,7 +47,7 @@ class Outcome:
         defect: That was planted; None in a healthy copy.
         planted: Places it was planted in; 1 where it is of the whole store or of a season.
         found: How many of them have a finding.
-        elsewhere: Findings of samples that are as they were, or of the store as a whole.
+        elsewhere: Findings that name a sample that is as it was; all of them in a healthy copy.
         checks: Checks that found something, that with the most findings first.
     """
 
@@ -135,7 +135,7 @@ def compare(
         return Outcome(store, defect, 1, int(bool(findings)), 0, checks)
     hits = places & set(named)
     defective = {sample_id for sample_id, _ in places}
-    elsewhere = sum(sample_id not in defective for sample_id, _ in named)
+    elsewhere = sum(bool(one) and one not in defective for one, _ in named)
     return Outcome(store, defect, len(places), len(hits), elsewhere, checks)
 
 
