@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from pipeline.settings.section import InputPlace, Section
 
@@ -12,6 +12,11 @@ Scaling = Literal["clip2std", "clip2std_uint8"]
 Upsampling = Literal["nearest", "bilinear", "bicubic"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Compile = Literal["auto", True, False]
+
+
+def _switch(value: object) -> object:
+    """What Snakemake's command line passes on as text."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
 class SelectionWeightSettings(Section):
@@ -143,11 +148,11 @@ class PretrainSettings(Section):
     precision: Precision = Field(
         "32-true", description="Number format inside the networks; the loss is always float32"
     )
-    compile: Compile = Field(
+    compile: Annotated[Compile, BeforeValidator(_switch)] = Field(
         "auto",
         description=(
-            "Compile networks and loss (torch.compile); auto: on a GPU, what a trial shows to compile"
-            " and to give the same; true: both, or stop; false: neither"
+            "Compile networks and loss (torch.compile); auto: on a GPU, what a trial shows to"
+            " compile and to give the same; true: both, or stop; false: neither"
         ),
     )
     deterministic: bool = Field(

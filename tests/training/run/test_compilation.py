@@ -8,6 +8,7 @@ from torch._inductor import config as inductor
 
 from pipeline.errors import PipelineError
 from pipeline.settings.pretrain import PretrainRun
+from pipeline.settings.tree import validate_settings
 from training.run.compilation import CompiledOnTrial, chosen_compilation
 
 CPU = torch.device("cpu")
@@ -24,6 +25,13 @@ def broken_compiler():
         torch._dynamo.reset()
         yield
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(
+    "written, meant", [("auto", "auto"), (True, True), ("true", True), ("false", False)]
+)
+def test_the_choice_may_come_from_a_file_or_from_the_command_line(written, meant):
+    assert validate_settings({"pretrain": {"compile": written}}).pretrain.compile is meant
 
 
 def test_on_a_cpu_nothing_is_compiled_unless_insisted_on():
