@@ -28,6 +28,12 @@ _PASS, _ORBIT = "orbitProperties_pass", "relativeOrbitNumber_start"
 _CRS = "noldo_crs"
 """Property that the query gives to Sentinel-1 scenes, whose metadata do not tell their CRS."""
 
+_LISTS = (
+    *("optical", "baselines", "radar", "passes", "orbits"),
+    *("covering_optical", "covering_radar"),
+)
+"""What the query tells as lists; the rest are counts."""
+
 _MOST_SCENES = 400
 """Scenes told per sensor. About 40 pass over a place within 30 days at high latitudes, each counts
 up to four times where Sentinel-2 tiles overlap, and `window_days` allows 90 days."""
@@ -136,20 +142,28 @@ def _read_tile(
     by_id: dict[str, dict[str, Any]], tile_id: str, window: tuple[dt.date, dt.date]
 ) -> TileCandidates:
     try:
-        return _read_scenes(by_id[tile_id]["scenes"], window)
+        return read_scenes(by_id[tile_id]["scenes"], window)
     except (KeyError, TypeError, ValueError) as error:
         raise Transient(f"garbled selection answer for {tile_id}: {error!r}") from error
 
 
-def _read_scenes(answer: dict[str, Any], window: tuple[dt.date, dt.date]) -> TileCandidates:
-    baselines, passes, orbits = (dict(answer[key]) for key in ("baselines", "passes", "orbits"))
+def read_scenes(answer: dict[str, Any], window: tuple[dt.date, dt.date]) -> TileCandidates:
+    """What the archive says of one tile.
+
+    Raises:
+        KeyError, TypeError, ValueError: The answer is not what was asked for, or has a scene whose
+            metadata are missing.
+    """
+    # A list may be null where there is nothing to list; the counts below tell it from a lost one.
+    told = {key: answer[key] or [] for key in _LISTS}
+    baselines, passes, orbits = (dict(told[key]) for key in ("baselines", "passes", "orbits"))
     optical = tuple(
         OpticalScene(str(index), int(time), float(cloud), str(tile), str(baselines.get(index, "")))
-        for index, time, cloud, tile in answer["optical"]
+        for index, time, cloud, tile in told["optical"]
     )
     radar = tuple(
         RadarScene(str(index), int(time), str(passes.get(index, "")), int(orbits.get(index, 0)))
-        for index, time, _ in answer["radar"]
+        for index, time, _ in told["radar"]
     )
     for rows, count in ((optical, answer["clear_count"]), (radar, answer["radar_count"])):
         # A scene without time, cloud cover, tile or CRS has no row: not the same as no scene.
@@ -160,8 +174,8 @@ def _read_scenes(answer: dict[str, Any], window: tuple[dt.date, dt.date]) -> Til
         optical_count=int(answer["optical_count"]),
         optical=optical,
         radar=radar,
-        radar_epsg={str(index): _epsg(crs) for index, _, crs in answer["radar"]},
-        covering=frozenset(map(str, [*answer["covering_optical"], *answer["covering_radar"]])),
+        radar_epsg={str(index): _epsg(crs) for index, _, crs in told["radar"]},
+        covering=frozenset(map(str, [*told["covering_optical"], *told["covering_radar"]])),
     )
 
 
