@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import json
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -232,7 +233,8 @@ def _errors_in_one_line(plan: RunPlan, data: PretrainData) -> Iterator[None]:
         # What Lightning makes of Ctrl-C.
         if isinstance(ended.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
-        raise
+        # And of SIGTERM, before `EndsWhenTold` is at work: it would end with code 0.
+        raise SystemExit(ended.code or 128 + signal.SIGTERM) from None
 
 
 def _explain(error: NotFinite, plan: RunPlan, data: PretrainData) -> str:

@@ -1,6 +1,8 @@
 """Which samples a process reads, in which order, and the worker processes that read them."""
 
+import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,7 +131,14 @@ def make_loader(
         # A forked worker would inherit locks and threads of CUDA and of the codecs.
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
+        worker_init_fn=partial(_end_without, os.getpid()) if workers else None,
     )
+
+
+def _end_without(parent: int, _worker: int) -> None:
+    """End a worker whose parent died while it started: torch watches over the parent only later."""
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _as_read(batch: Any) -> Any:

@@ -1,5 +1,6 @@
 """How a run ends when it is told to: at once, since the last epoch is whole on disk."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ class EndsWhenTold(L.Callback):
             print("told to end; the same command goes on from here", file=sys.stderr, flush=True)
             if trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.SIGKILL)
+            for worker in multiprocessing.active_children():
+                worker.kill()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
