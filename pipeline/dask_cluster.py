@@ -4,6 +4,7 @@ Work is a function over many parts of a store and a function that merges its res
 merged as a tree while they arrive, so that memory holds a few results at a time.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,9 @@ Result = TypeVar("Result")
 
 _MERGED_AT_ONCE = 16
 _CONNECT_TIMEOUT = "30s"
+
+_BY_CLUSTER = ("dask.distributed", "distributed")
+"""Dask's names for the cluster of the present client; it knows no other sign that one is meant."""
 
 
 @contextmanager
@@ -55,6 +59,14 @@ def dask_cluster(
         yield
 
 
+def add_dask_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command take what `dask_cluster` needs."""
+    add = parser.add_argument
+    add("--threads", type=int, default=1, help="workers to use (default: 1)")
+    add("--workers", choices=["threads", "processes"], default="threads")
+    add("--scheduler", help="address of a Dask cluster to use instead")
+
+
 def map_and_merge(
     work: Callable[..., Result],
     parts: Sequence[Sequence[Any]],
@@ -78,14 +90,12 @@ def map_and_merge(
         return None
     whole = _merged(calls, merge)
     told = _Told(task, len(calls))
-    try:
-        client = distributed.get_client()
-    except ValueError:
+    if dask.config.get("scheduler", None) not in _BY_CLUSTER:
         keys = {call.key for call in calls}
         with Callback(posttask=lambda key, *_: told.finished() if key in keys else None):
             (result,) = dask.compute(whole)
             return result
-    futures = client.compute([*calls, whole])
+    futures = distributed.default_client().compute([*calls, whole])
     for _ in distributed.as_completed(futures[:-1]):
         told.finished()
     return futures[-1].result()
