@@ -33,7 +33,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             # A full disk shows in `write`, which knows no name; and the other name says nothing.
             error.filename = str(path)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -54,9 +54,9 @@ def remove_partial_files(folder: Path) -> int:
     return len(leftovers)
 
 
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on disk, so that a power cut does not undo a change of name."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on disk, so that a power cut undoes no change."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

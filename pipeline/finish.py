@@ -6,18 +6,16 @@ was not.
 """
 
 import argparse
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zarr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import PARTIAL_SUFFIX, remove_partial_files, write_atomically
@@ -27,8 +25,9 @@ from pipeline.outcomes import Outcomes
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.commit import Commit, damaged_files, read_commit
 from pipeline.store.create import read_attributes, require_same_dataset
+from pipeline.store.groups import read_records, write_records
 from pipeline.store.index import SampleRows, write_index
-from pipeline.store.layout import NO_TIME, RECORD_ARRAYS, VALID, RecordArray
+from pipeline.store.layout import NO_TIME, RECORD_ARRAYS, VALID
 from pipeline.store.shard_reader import open_chunks
 
 _PLACE_COLUMNS = {
@@ -74,9 +73,7 @@ def finish_store(
     require_same_dataset(store, settings)
     if not locations.is_file():
         raise PipelineError(f"{locations} does not exist; run the step locations first")
-    columns = {
-        array.name: np.asarray(_open(store, array)[...]) for array in (*RECORD_ARRAYS, VALID)
-    }
+    columns = {array.name: read_records(store, array.name) for array in (*RECORD_ARRAYS, VALID)}
     counts: Counter[str] = Counter()
     labels = open_chunks(store / "label")
     with write_index(index, pq.read_schema(locations), settings.dataset_hash()) as writer:
@@ -139,10 +136,6 @@ def _check_locations(number: int, places: pa.Table, commit: Commit) -> None:
         )
 
 
-def _open(store: Path, array: RecordArray, mode: Literal["r", "r+"] = "r") -> "zarr.Array[Any]":
-    return zarr.open_array(store / array.name, mode=mode)
-
-
 def _fill_columns(columns: dict[str, NDArray[Any]], shard: ShardRows, outcomes: Outcomes) -> None:
     samples = shard.places["sample"].to_numpy()
     for name, column in _PLACE_COLUMNS.items():
@@ -179,18 +172,7 @@ def _outcome(outcomes: Outcomes, sample: int) -> str:
 def _write_columns(store: Path, columns: dict[str, NDArray[Any]]) -> None:
     """Write the arrays without pixels; whoever sees `valid` sees all the rest."""
     for array in (*RECORD_ARRAYS, VALID):
-        _open(store, array, "r+")[...] = columns[array.name]
-        for chunk in (store / array.name / "c").rglob("*"):
-            if chunk.is_file():
-                _sync(chunk)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        write_records(store, array.name, columns[array.name])
 
 
 def _remove_leftovers(settings: Settings, store: Path, ledgers: Path, index: Path) -> None:

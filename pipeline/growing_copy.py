@@ -21,7 +21,7 @@ from pipeline.atomic_file import (
     PARTIAL_SUFFIX,
     atomic_file,
     remove_partial_files,
-    sync_folder,
+    sync,
     write_atomically,
 )
 from pipeline.errors import PipelineError
@@ -91,7 +91,7 @@ def growing_copy(output: Path, work: str) -> Iterator[GrowingCopy]:
         copy = GrowingCopy(folder)
         yield copy
         copy.store.replace(output)
-        sync_folder(output.parent)
+        sync(output.parent)
         shutil.rmtree(folder)
     finally:
         lock.release()

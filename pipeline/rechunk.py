@@ -20,7 +20,7 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
-from pipeline.dask_cluster import dask_cluster, map_and_merge
+from pipeline.dask_cluster import add_dask_options, dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.growing_copy import GrowingCopy, Marks, SyncedStore, growing_copy
 from pipeline.rechunk_plan import (
@@ -309,9 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--form", choices=["stored", "cube"], default="stored")
     parser.add_argument("--method", choices=["nearest", "bilinear", "bicubic"], default="nearest")
     parser.add_argument("--samples-per-file", type=int, help="default: a file per chunk")
-    parser.add_argument("--threads", type=int, default=1, help="workers to use (default: 1)")
-    parser.add_argument("--workers", choices=["threads", "processes"], default="threads")
-    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead")
+    add_dask_options(parser)
     options = parser.parse_args(arguments)
     if options.samples_per_file is not None and options.samples_per_file < 1:
         raise PipelineError(f"--samples-per-file is {options.samples_per_file}; at least 1")

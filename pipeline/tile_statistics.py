@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
-from pipeline.dask_cluster import dask_cluster, map_and_merge
+from pipeline.dask_cluster import add_dask_options, dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.label_classes import label_classes
 from pipeline.legend import UNLABELLED
@@ -161,9 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.tile_statistics")
     parser.add_argument("--store", type=Path, required=True, help="finished store of tiles")
     parser.add_argument("--output", type=Path, required=True, help="file to write (JSON)")
-    parser.add_argument("--threads", type=int, default=1, help="workers to use (default: 1)")
-    parser.add_argument("--workers", choices=["threads", "processes"], default="threads")
-    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead")
+    add_dask_options(parser)
     options = parser.parse_args(arguments)
     with dask_cluster(options.threads, options.workers, options.scheduler):
         statistics = tile_statistics(options.store)

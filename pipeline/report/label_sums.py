@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atomic_file import write_atomically
-from pipeline.dask_cluster import dask_cluster, map_and_merge
+from pipeline.dask_cluster import add_dask_options, dask_cluster, map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.legend import load_legend
 from pipeline.store.create import read_attributes
@@ -167,9 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.report.label_sums")
     parser.add_argument("stores", type=Path, nargs="+", help="finished stores with labels")
     parser.add_argument("--output", type=Path, required=True, help="file to write (JSON)")
-    parser.add_argument("--threads", type=int, default=1, help="workers to use (default: 1)")
-    parser.add_argument("--workers", choices=["threads", "processes"], default="threads")
-    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead")
+    add_dask_options(parser)
     options = parser.parse_args(arguments)
     with dask_cluster(options.threads, options.workers, options.scheduler):
         document = {store.stem: as_document(store_label_sums(store)) for store in options.stores}

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.atomic_file import sync
 from pipeline.errors import PipelineError
 from pipeline.store.create import read_attributes
 from pipeline.store.damage import told_if_damaged
@@ -111,6 +112,15 @@ def read_records(group: Path, name: str, rows: int | slice = slice(None)) -> NDA
             return np.asarray(zarr.open_array(group / name, mode="r")[rows])
     except FileNotFoundError:
         raise _missing(group, name) from None
+
+
+def write_records(group: Path, name: str, values: Sequence[Any] | NDArray[Any]) -> None:
+    """Write an array of one value per sample, or per sample and season, and wait for the disk."""
+    array: Any = zarr.open_array(group / name, mode="r+")
+    array[...] = np.asarray(values, dtype=array.dtype)
+    for chunk in (group / name / "c").rglob("*"):
+        if chunk.is_file():
+            sync(chunk)
 
 
 def require_arrays(group: StorePath, names: Iterable[str]) -> None:

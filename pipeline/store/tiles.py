@@ -13,7 +13,6 @@ Three steps, whoever the tiles come from::
 
 import json
 import operator
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -178,13 +177,15 @@ def finish_tiles(
     Raises:
         ValueError: A record the group does not have, or not one value per sample.
     """
+    from pipeline.store.groups import write_records  # late: Snakemake reads this module each time
+
     count = read_tile_group(path, group).count
     for name, values in (*records.items(), (TILE_VALID.name, valid)):
         if len(values) != count:
             raise ValueError(f"{len(values)} values of {name} for {count} samples")
         if not (path / group / name / ROOT_DOCUMENT).exists():
             raise ValueError(f"group {group} of {path} has no record {name}")
-        _write_record(path / group / name, values)
+        write_records(path / group, name, values)
 
 
 def read_tile_group(path: Path, group: str) -> TileGroup:
@@ -354,17 +355,3 @@ def _array_of(name: str, member: dict[str, Any]) -> TileArray:
         band_dimension=bands[0] if bands else "",
         band_names=("",) * member["shape"][1] if bands else (),
     )
-
-
-def _write_record(array_path: Path, values: Sequence[Any]) -> None:
-    import zarr  # late: Snakemake reads this module at every start
-
-    array = zarr.open_array(array_path, mode="r+")
-    array[...] = np.asarray(values, dtype=array.dtype)
-    for chunk in (array_path / "c").rglob("*"):
-        if chunk.is_file():
-            descriptor = os.open(chunk, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

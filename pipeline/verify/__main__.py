@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.dask_cluster import dask_cluster
+from pipeline.dask_cluster import add_dask_options, dask_cluster
 from pipeline.errors import run_step
 from pipeline.verify.findings import Check, Finding, Verification, write_verification
 from pipeline.verify.store import verify_store
@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.verify", description=__doc__)
     parser.add_argument("store", type=Path, help="a store, built or imported")
     parser.add_argument("--output", type=Path, help="file to write the result to (JSON)")
-    parser.add_argument("--threads", type=int, default=1, help="workers to use (default: 1)")
-    parser.add_argument("--workers", choices=["threads", "processes"], default="threads")
-    parser.add_argument("--scheduler", help="address of a Dask cluster to use instead")
+    add_dask_options(parser)
     parser.add_argument(
         "--report-only", action="store_true", help="leave with exit code 0 also after findings"
     )
