@@ -187,7 +187,10 @@ class PretrainSettings(Section):
         ),
     )
     clean_store: InputPlace | None = Field(
-        None, description="A tile store with expert labels to score each epoch, such as dw.zarr"
+        None,
+        description=(
+            "A tile store with expert labels to score each epoch, such as results/dataset/dw.zarr"
+        ),
     )
     clean_split: str = Field("test", description="Group of the clean store that is scored")
     truth_store: InputPlace | None = Field(

@@ -8,12 +8,13 @@ derived from them: ``workflow/config/default.yaml`` (every key once) and ``schem
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from pipeline.errors import PipelineError
 from pipeline.settings.dask import DaskSettings
@@ -32,6 +33,8 @@ from pipeline.settings.osm_landuse import OsmLanduseSettings
 from pipeline.settings.pretrain import PretrainSettings
 from pipeline.settings.section import Section
 from pipeline.settings.services import EarthEngineSettings, PlanSettings, SimulatorSettings
+
+_PLAIN_PATH = re.compile(r"[\w./~+@%=:,-]+")
 
 
 class Settings(Section):
@@ -68,6 +71,16 @@ class Settings(Section):
     dask: DaskSettings = DaskSettings()
     pretrain: PretrainSettings = PretrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+
+    @field_validator("results")
+    @classmethod
+    def _is_plain_to_shells(cls, results: Path) -> Path:
+        if not _PLAIN_PATH.fullmatch(results.as_posix()):
+            raise ValueError(
+                "has characters that shells take apart (blanks, quotes, ...); choose another "
+                "folder, or a link to it"
+            )
+        return results
 
     @property
     def folder(self) -> Path:

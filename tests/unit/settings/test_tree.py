@@ -47,6 +47,7 @@ def test_all_mistakes_are_reported_together_with_path_value_and_rule():
         ({"seasons": {"reference_dates": ["2021-06-01"]}}, "at least 4 items"),
         ({"seasons": {"reference_dates": ["soon"] * 4}}, "seasons.reference_dates.0 = 'soon'"),
         ({"name": "../elsewhere"}, "name = '../elsewhere'"),
+        ({"results": "my results"}, "results = 'my results': has characters that shells"),
         ({"locations": {"sampler": "grid"}}, "'cities', 'land', 'area'"),
         ({"store": {"shard_size": 0}}, "store.shard_size = 0"),
         ({"earthengine": {"service": "Google"}}, "earthengine.service = 'Google'"),
