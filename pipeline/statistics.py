@@ -7,7 +7,7 @@ which shards are read.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,16 +151,35 @@ def _season_name(season: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the statistics of a store beside it and into its attributes."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.statistics", description=__doc__)
+    record_statistics("python -m pipeline.statistics", store_statistics, "samples", arguments)
+
+
+def record_statistics(
+    program: str,
+    compute: Callable[[Path], dict[str, Any]],
+    unit: str,
+    arguments: Sequence[str] | None,
+) -> None:
+    """Run a command that computes the statistics of one store and writes them down.
+
+    Args:
+        program: How the command is called.
+        compute: Of a store; ``samples`` of its result is their number by split or group.
+        unit: What is counted there, for the line on the terminal.
+        arguments: Of the command line; None for those of the process.
+    """
+    summary = (compute.__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog=program, description=summary)
     parser.add_argument("--store", type=Path, required=True, help="finished store")
     parser.add_argument("--output", type=Path, required=True, help="file to write (JSON)")
     add_dask_options(parser)
     options = parser.parse_args(arguments)
     with dask_cluster(options.threads, options.workers, options.scheduler):
-        statistics = store_statistics(options.store)
+        statistics = compute(options.store)
     replace_attributes(options.store, {"statistics": statistics})
+    # The file last: where it is, the store has them, too.
     write_atomically(options.output, json.dumps(statistics, indent=1).encode() + b"\n")
-    print(f"statistics of {sum(statistics['samples'].values())} samples: {options.output}")
+    print(f"statistics of {sum(statistics['samples'].values())} {unit}: {options.output}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ Where Sentinel-2 has no data Sentinel-1 does not count either: the border that p
 ``osm.zarr`` is 0 dB, as bright as a town.
 """
 
-import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atomic_file import write_atomically
-from pipeline.dask_cluster import add_dask_options, dask_cluster, map_and_merge
+from pipeline.dask_cluster import map_and_merge
 from pipeline.errors import PipelineError, run_step
 from pipeline.label_classes import label_classes
 from pipeline.legend import UNLABELLED
 from pipeline.pixel_sums import Sums, merge_sums, pixels_with_data
-from pipeline.store.create import read_attributes, replace_attributes
+from pipeline.statistics import record_statistics
+from pipeline.store.create import read_attributes
 from pipeline.store.groups import group_names, read_records
 from pipeline.store.shard_reader import open_chunks
 from pipeline.store.tile_layout import TILE_LAYOUT
@@ -158,16 +156,7 @@ def _class_figures(store: Path, group: str, sums: Sums) -> dict[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the statistics of a store of tiles beside it and into its attributes."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tile_statistics")
-    parser.add_argument("--store", type=Path, required=True, help="finished store of tiles")
-    parser.add_argument("--output", type=Path, required=True, help="file to write (JSON)")
-    add_dask_options(parser)
-    options = parser.parse_args(arguments)
-    with dask_cluster(options.threads, options.workers, options.scheduler):
-        statistics = tile_statistics(options.store)
-    replace_attributes(options.store, {"statistics": statistics})
-    write_atomically(options.output, json.dumps(statistics, indent=1).encode() + b"\n")
-    print(f"statistics of {sum(statistics['samples'].values())} tiles: {options.output}")
+    record_statistics("python -m pipeline.tile_statistics", tile_statistics, "tiles", arguments)
 
 
 if __name__ == "__main__":
