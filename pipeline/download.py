@@ -1,5 +1,6 @@
 """Large files from the web: resumed where they broke off, believed only by their checksum."""
 
+import functools
 import hashlib
 import logging
 import os
@@ -53,6 +54,7 @@ def download(url: str, path: Path, checksum: str | None, pause_s: float = 2.0) -
         retry=tenacity.retry_if_exception_type(_Interrupted),
         stop=tenacity.stop_after_attempt(_ATTEMPTS),
         wait=tenacity.wait_random_exponential(multiplier=pause_s, max=60),
+        before_sleep=functools.partial(_tell_pause, url),
         reraise=True,
     )
     try:
@@ -99,7 +101,28 @@ def _receive(url: str, partial: Path) -> None:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
             _write_answer(url, answer, partial, have)
     except requests.RequestException as error:
-        raise _Interrupted(type(error).__name__) from error
+        raise _Interrupted(_in_words(error)) from error
+
+
+def _in_words(error: requests.RequestException) -> str:
+    match error:
+        case requests.Timeout():
+            return f"no answer for {_TIMEOUT_S:.0f} s"
+        case requests.exceptions.ChunkedEncodingError():
+            return "the transfer broke off"
+        case requests.ConnectionError():
+            return "no connection"
+    return type(error).__name__
+
+
+def _tell_pause(url: str, state: tenacity.RetryCallState) -> None:
+    """Say why nothing happens for a while."""
+    reason = state.outcome.exception() if state.outcome else None
+    pause_s = state.next_action.sleep if state.next_action else 0.0
+    _log.warning(
+        "%s: %s; attempt %d of %d in %.0f s",
+        *(url, reason, state.attempt_number + 1, _ATTEMPTS, pause_s),
+    )
 
 
 def _write_answer(url: str, answer: requests.Response, partial: Path, have: int) -> None:

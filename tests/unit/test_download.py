@@ -65,9 +65,12 @@ def test_a_file_is_fetched_once(server, tmp_path, checksum):
     assert [file.name for file in path.parent.iterdir()] == ["tiles.zip"]
 
 
-def test_what_broke_off_is_continued(server, tmp_path):
+def test_what_broke_off_is_continued_and_told(server, tmp_path, caplog):
     server.cuts = [100_000, 150_000]
     download(server.url, tmp_path / "tiles.zip", SHA256, pause_s=0.01)
+    first, second = caplog.messages
+    assert first == f"{server.url}: the transfer broke off; attempt 2 of 8 in 0 s"
+    assert "attempt 3 of 8" in second
     assert (tmp_path / "tiles.zip").read_bytes() == BODY
     assert server.starts == sorted(set(server.starts)) and len(server.starts) == 3
 
