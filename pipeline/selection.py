@@ -33,6 +33,9 @@ from pipeline.settings.tree import Settings, load_settings
 
 Rule = Literal["paper", "dw_first"]
 
+_NAMED = 8
+"""Places that an error names."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -263,8 +266,9 @@ def _failure(faults: Mapping[str, EarthEngineFault], total: int) -> PipelineErro
     for fault in faults.values():
         if isinstance(fault, BudgetExhausted):
             return BudgetExhausted(f"{head}; {fault}")
-    place, last = list(faults.items())[-1]
-    return PipelineError(f"{head}; the last answer, of {place}, was: {last}; {UNANSWERED_REMEDY}")
+    named = ", ".join(sorted(faults)[:_NAMED]) + (", ..." if len(faults) > _NAMED else "")
+    *_, last = faults.values()
+    return PipelineError(f"{head}: {named}; the last answer was: {last}; {UNANSWERED_REMEDY}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pipeline.dynamic_world.expert_tile import ExpertTile
 from pipeline.dynamic_world.pairing import TileCandidates
 from pipeline.earthengine.batches import ask_about
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import EarthEngineFault, Transient
+from pipeline.earthengine.errors import EarthEngineFault, Garbled
 from pipeline.earthengine.queries import (
     S1_COLLECTION,
     S2_COLLECTION,
@@ -54,7 +54,7 @@ def ask_candidates(
         finding out.
 
     Raises:
-        Fatal: The service refuses; nothing more would be answered.
+        Fatal: Access is denied, or a collection is gone; nothing more would be answered.
     """
     question = partial(_question, settings=settings)
     return ask_about(client, tiles, settings.selection_batch, question)
@@ -144,7 +144,7 @@ def _read_tile(
     try:
         return read_scenes(by_id[tile_id]["scenes"], window)
     except (KeyError, TypeError, ValueError) as error:
-        raise Transient(f"garbled selection answer for {tile_id}: {error!r}") from error
+        raise Garbled(f"garbled selection answer for {tile_id}: {error!r}") from error
 
 
 def read_scenes(answer: dict[str, Any], window: tuple[dt.date, dt.date]) -> TileCandidates:

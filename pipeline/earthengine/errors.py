@@ -49,6 +49,10 @@ class Transient(EarthEngineFault):
     """A server error, a broken connection or a garbled answer: send it again."""
 
 
+class Garbled(Transient):
+    """An answer that is not what was asked for, or one place of it that is not."""
+
+
 class TimedOut(EarthEngineFault):
     """No answer in time: send half of it, or send it again."""
 
@@ -70,7 +74,7 @@ class Missing(EarthEngineFault):
 
 
 class Fatal(EarthEngineFault, PipelineError):
-    """Refused, and every other request of this kind would be: stop the run."""
+    """Refused: the same request would be again."""
 
 
 class AccessDenied(Fatal):
@@ -81,6 +85,19 @@ class BudgetExhausted(EarthEngineFault, PipelineError):
     """The request or compute budget of the build is used up: stop the run cleanly."""
 
     reason = Reason.BUDGET
+
+
+_INTERNAL_ERROR = 500
+
+
+def may_be_of_one_place(fault: EarthEngineFault) -> bool:
+    """Whether a request about several places may have failed because of one of them.
+
+    Throttling, a service that is away, and access that is denied have nothing to do with a place.
+    """
+    if isinstance(fault, AccessDenied | BudgetExhausted):
+        return False
+    return isinstance(fault, Fatal | Garbled) or fault.status == _INTERNAL_ERROR
 
 
 SERVICE_ERRORS = (
@@ -147,7 +164,7 @@ def classify(error: BaseException) -> EarthEngineFault:
     if isinstance(error, OSError | httplib2.HttpLib2Error):
         return Transient(f"connection failed: {error}")
     if isinstance(error, googleapiclient.errors.Error):
-        return Transient(f"garbled answer: {_one_line(error) or type(error).__name__}")
+        return Garbled(f"garbled answer: {_one_line(error) or type(error).__name__}")
     return Fatal(f"Earth Engine refused a request: {_one_line(error)}")
 
 

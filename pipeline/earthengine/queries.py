@@ -13,7 +13,7 @@ import ee
 from pipeline.candidates import OpticalScene, RadarScene, SeasonCandidates
 from pipeline.earthengine.batches import ask_about
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import EarthEngineFault, Transient
+from pipeline.earthengine.errors import EarthEngineFault, Garbled
 from pipeline.grid import PatchGrid
 from pipeline.locations.location import Location
 from pipeline.locations.seasons import Window, search_window
@@ -49,10 +49,10 @@ def select_candidates(
 
     Returns:
         In the order the answers come: a place and its candidates, one per season; or the fault
-        that kept us from finding out (any but `Missing`).
+        that kept us from finding out (any but `Missing` and `AccessDenied`).
 
     Raises:
-        Fatal: The service refuses; nothing more would be answered.
+        Fatal: Access is denied, or a collection is gone; nothing more would be answered.
     """
     question = partial(_question, settings=settings)
     return ask_about(client, locations, settings.earthengine.selection_batch, question)
@@ -161,12 +161,12 @@ def features_by_id(answer: Any) -> dict[str, dict[str, Any]]:
     """Properties of each feature of an answer by its property ``id``.
 
     Raises:
-        Transient: It is no table of features.
+        Garbled: It is no table of features.
     """
     try:
         return {row["properties"]["id"]: row["properties"] for row in answer["features"]}
     except (KeyError, TypeError) as error:
-        raise Transient(f"garbled selection answer: {error!r}") from error
+        raise Garbled(f"garbled selection answer: {error!r}") from error
 
 
 def _read_seasons(
@@ -179,7 +179,7 @@ def _read_seasons(
             for season, window in enumerate(windows)
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise Transient(f"garbled selection answer for {location_id}: {error!r}") from error
+        raise Garbled(f"garbled selection answer for {location_id}: {error!r}") from error
 
 
 def read_season(answer: dict[str, Any], window: Window) -> SeasonCandidates:

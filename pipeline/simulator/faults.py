@@ -10,12 +10,14 @@ A plan is a JSON text::
       "faults": [
         {"kind": "throttled", "share": 0.05},
         {"kind": "throttled_retry_after", "share": 0.05, "seconds": 1},
-        {"kind": "reset", "positions": [0, 7], "requests": ["pixels"]}
+        {"kind": "reset", "positions": [0, 7], "requests": ["pixels"]},
+        {"kind": "refused", "about": "0000004"}
       ]
     }
 
 ``share`` is the probability that a request of the kinds in ``requests`` meets the fault, and
-``positions`` are explicit numbers of such requests, counted from 0. ``by`` says what decides:
+``positions`` are explicit numbers of such requests, counted from 0; ``about`` is a text, such as
+the id of a place, and every request that holds it meets the fault. ``by`` says what decides:
 ``content`` draws from the request's path and body and from how often it came before, so it does
 not matter in which order the threads of a client come; ``sequence`` draws from the number of the
 request. ``times`` limits how often the same request can fail.
@@ -71,6 +73,12 @@ KINDS: Mapping[str, FaultKind] = {
     "computation_timeout": FaultKind(
         "400, too slow for one request", 400, "INVALID_ARGUMENT", "Computation timed out."
     ),
+    "refused": FaultKind(
+        "400, whose cause is in the request",
+        400,
+        "INVALID_ARGUMENT",
+        "Geometry.area: Unable to perform this geometry operation.",
+    ),
     "unauthenticated": FaultKind(
         "401, an expired token",
         401,
@@ -93,7 +101,7 @@ KINDS: Mapping[str, FaultKind] = {
 
 _DEFAULT_SECONDS = {"throttled_retry_after": 1.0, "slow": 2.0}
 _PLAN_KEYS = {"seed", "by", "requests", "times", "faults"}
-_RULE_KEYS = {"kind", "share", "positions", "requests", "seconds"}
+_RULE_KEYS = {"kind", "share", "positions", "about", "requests", "seconds"}
 _DEFAULT_REQUESTS = ("compute", "pixels", "features")
 _REQUEST_KINDS = WORK | {"discovery", "algorithms"}
 
@@ -108,6 +116,7 @@ class FaultRule:
         positions: Numbers of requests, among those of the rule's kinds, that fail for certain.
         requests: Kinds of requests it can fall on.
         seconds: The wait of ``slow`` and of ``throttled_retry_after``.
+        about: A text; the requests of the rule's kinds that hold it fail for certain.
     """
 
     kind: str
@@ -115,6 +124,7 @@ class FaultRule:
     positions: frozenset[int] = frozenset()
     requests: frozenset[str] = frozenset(_DEFAULT_REQUESTS)
     seconds: float = 0.0
+    about: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -130,6 +140,10 @@ class FaultRule:
                 f"fault plan: unknown kind of request {sorted(unknown)} of '{self.kind}'; "
                 f"known kinds: {', '.join(sorted(_REQUEST_KINDS))}"
             )
+
+    def is_about(self, content: bytes) -> bool:
+        """Whether a request holds the text that the rule names."""
+        return bool(self.about) and self.about.encode() in content
 
 
 class FaultPlan:
@@ -219,11 +233,11 @@ class FaultPlan:
         with self._lock:
             repetition = self._repetitions[digest]
             self._repetitions[digest] += 1
-            placed = self._placed(request_kind)
+            certain = self._placed(request_kind) or _first_about(rules, content)
             if self._times is not None and self._failures[digest] >= self._times:
                 return None
             label = f"{digest}/{repetition}" if self._by_content else str(sequence)
-            fault = placed or _pick(rules, _uniform(f"{self._seed}/{label}"))
+            fault = certain or _pick(rules, _uniform(f"{self._seed}/{label}"))
             self._failures[digest] += fault is not None
             return fault
 
@@ -237,6 +251,10 @@ class FaultPlan:
                 found = rule
             self._position[number] += 1
         return found
+
+
+def _first_about(rules: Iterable[FaultRule], content: bytes) -> FaultRule | None:
+    return next((rule for rule in rules if rule.is_about(content)), None)
 
 
 def _pick(rules: Iterable[FaultRule], draw: float) -> FaultRule | None:
@@ -275,6 +293,7 @@ def _parse_rule(entry: Any, default_requests: Iterable[str]) -> FaultRule:
         frozenset(int(position) for position in entry.get("positions", ())),
         frozenset(entry.get("requests", default_requests)),
         float(entry.get("seconds", _DEFAULT_SECONDS.get(kind, 0.0))),
+        str(entry.get("about", "")),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from pyproj import Transformer
 
 from pipeline.earthengine.budget import read_usage
-from pipeline.earthengine.errors import BudgetExhausted, Missing, Quota
+from pipeline.earthengine.errors import BudgetExhausted, EarthEngineFault, Missing, Quota
 from pipeline.earthengine.pixels import fetch_season
 from pipeline.earthengine.queries import S2_COLLECTION, select_candidates
 from pipeline.earthengine.session import earth_engine
@@ -204,6 +204,15 @@ def test_a_batch_that_takes_too_long_is_halved_down_to_one(server, settings):
     halves, statistics = select(settings(request_timeout_s=1.5), places, slots=1)
     assert halves == whole
     assert statistics.retries == {"TimedOut": 1}
+
+
+@pytest.mark.parametrize(("kind", "requests"), [("refused", 3), ("error_500", 3), ("error_503", 1)])
+def test_a_fault_that_is_no_places_is_not_sought_among_them(server, settings, kind, requests):
+    server.faults = plan(kind, share=1.0, requests=("compute",))
+    answers, _ = select(settings(attempts=1))
+    assert len(answers) == len(PLACES)
+    assert all(isinstance(answer, EarthEngineFault) for answer in answers.values())
+    assert count(server, "compute") == requests
 
 
 def test_throttling_is_a_fault_and_no_answer(server, settings):

@@ -130,17 +130,24 @@ def test_a_shard_that_grows_keeps_what_was_chosen(select, output, locations):
     assert len(extended) == COUNT * 4
 
 
-def test_a_place_that_never_answers_can_be_left_out(select, output):
-    silent = [{"kind": "error_500", "positions": list(range(2, 50))}]
-    first = select(silent, attempts=1)
+@pytest.mark.parametrize(
+    ("fault", "told"), [("refused", "HTTP 400"), ("error_500", "HTTP 500"), ("html_200", "garbled")]
+)
+def test_a_place_that_is_never_answered_is_named_and_can_be_left_out(select, output, fault, told):
+    spoilt = [{"kind": fault, "about": "0000004", "requests": ["compute"]}]
+    first = select(spoilt, batch=6, attempts=1)
+    assert first.returncode == 1
+    error = first.stderr.splitlines()[-1]
+    assert "1 of 6 locations could not be asked (server_error: 1): 0000004;" in error
+    assert told in error
+    assert "locations.leave_out" in error
     known = read_records(staging(output))
-    failed = sorted({row.sample for row in known if row.status is Status.FAILED})
-    assert len(failed) == 2  # of two slots either may ask the third batch
-    assert f"of {failed[-1]:07d}, was: HTTP 500" in first.stderr
-    second = select(silent, leave_out=[f"{sample:07d}" for sample in failed], attempts=1)
+    assert {row.sample for row in known if row.status is Status.FAILED} == {4}
+
+    second = select(spoilt, leave_out=["0000004"], attempts=1)
     assert second.returncode == 0, second.stderr
     reasons = {row.sample: row.reason for row in read_records(output)}
-    assert [sample for sample in sorted(reasons) if reasons[sample] is Reason.LEFT_OUT] == failed
+    assert {sample for sample, reason in reasons.items() if reason is Reason.LEFT_OUT} == {4}
 
 
 def test_a_damaged_staging_file_is_asked_for_again(select, output):

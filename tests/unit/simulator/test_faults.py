@@ -71,6 +71,12 @@ def test_positions_count_the_requests_of_the_rule():
     assert drawn(placed, CONTENTS[:4], "features") == ["reset", None, "reset", None]
 
 
+def test_requests_about_a_text_always_fail():
+    spoilt = plan({"kind": "refused", "about": "0000004"})
+    asked = [b"0000004", b"0000003", b'["0000003", "0000004"]', b"0000004"]
+    assert drawn(spoilt, asked) == ["refused", None, "refused", "refused"]
+
+
 def test_only_the_chosen_kinds_of_requests_fail():
     chosen = plan({"kind": "reset", "share": 1.0}, requests=["compute"])
     assert drawn(chosen, CONTENTS[:1], "compute") == ["reset"]
