@@ -13,7 +13,10 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from tests.processes import alive, within
+
 READY_S = 60
+ENDED_S = 60
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def test_it_serves_until_a_signal(number):
         assert url.startswith("http://127.0.0.1:")
         assert status_of(url) == 200
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(ENDED_S) == 0
         assert process.stdout.read() == ""
 
 
@@ -59,7 +62,7 @@ def test_it_ends_with_the_process_that_started_it():
     with command("--exit-with-parent") as process:
         url_of(process)
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(ENDED_S) == 0
         process.stdin = None
 
 
@@ -80,9 +83,8 @@ def test_workers_share_the_port_and_leave_with_it(number):
         assert len(workers) == 2
         assert {status_of(url) for _ in range(20)} == {200}
         os.kill(process.pid, number)
-        process.wait(10)
-        _, alive = psutil.wait_procs(workers, timeout=10)
-        assert not alive
+        process.wait(ENDED_S)
+        assert within(ENDED_S, lambda: not any(alive(worker.pid) for worker in workers))
 
 
 def test_a_fault_plan_from_a_file(tmp_path):

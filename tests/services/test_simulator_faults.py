@@ -1,14 +1,16 @@
 """Declared faults as the real client sees them, and the limit of requests in flight."""
 
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import ee
 import numpy as np
 import pytest
 
 from pipeline.simulator.faults import KINDS, FaultPlan, FaultRule
+from tests.processes import within
 from tests.services.coordinate_images import PRAGUE, coordinates, fetch
 
 STATUSES = {name: kind.status for name, kind in KINDS.items() if kind.status}
@@ -131,27 +133,28 @@ def test_a_quarter_of_the_requests_fails_and_every_one_succeeds_in_the_end(
     assert {record.fault for record in records} == {None, "error_503", "throttled"}
 
 
+@contextmanager
+def answering_nobody(server):
+    """Keep every answer that has to be computed back until the end of the block."""
+    with server.computing, server.computing:
+        assert not server.computing.acquire(blocking=False)
+        yield
+
+
+def outcome_of(request):
+    try:
+        return request()
+    except ee.EEException as error:
+        return error
+
+
 class TestConcurrency:
-    def in_threads(self, count, request):
-        outcomes = []
-
-        def run():
-            try:
-                outcomes.append(request())
-            except ee.EEException as error:
-                outcomes.append(error)
-
-        threads = [threading.Thread(target=run) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return outcomes
-
     def test_more_than_the_limit_are_throttled(self, simulated_earth_engine):
         simulated_earth_engine.max_concurrent = 4
-        simulated_earth_engine.latency_s = 0.4
-        outcomes = self.in_threads(12, ee.Number(1).getInfo)
+        with ThreadPoolExecutor(12) as pool, answering_nobody(simulated_earth_engine):
+            asked = [pool.submit(outcome_of, ee.Number(1).getInfo) for _ in range(12)]
+            assert within(60, lambda: sum(future.done() for future in asked) == 8)
+        outcomes = [future.result() for future in asked]
         refused = [outcome for outcome in outcomes if isinstance(outcome, ee.EEException)]
         assert len(refused) == 8
         assert all("Concurrent requests" in str(error) for error in refused)
@@ -161,10 +164,11 @@ class TestConcurrency:
         simulated_earth_engine.max_concurrent = 8
         begin = len(simulated_earth_engine.journal)
 
-        def many_in_a_row():
+        def many_in_a_row(_):
             return [ee.Number(n).getInfo() for n in range(25)]
 
-        outcomes = self.in_threads(8, many_in_a_row)
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = list(pool.map(many_in_a_row, range(8)))
         assert outcomes == [list(range(25))] * 8
         records = simulated_earth_engine.journal[begin:]
         assert {record.status for record in records} == {200}
@@ -172,7 +176,10 @@ class TestConcurrency:
     def test_the_log_tells_how_busy_the_slots_were(self, simulated_earth_engine):
         simulated_earth_engine.latency_s = 0.2
         begin = len(simulated_earth_engine.in_flight_log)
-        self.in_threads(5, ee.Number(1).getInfo)
+        with ThreadPoolExecutor(5) as pool, answering_nobody(simulated_earth_engine):
+            for _ in range(5):
+                pool.submit(ee.Number(1).getInfo)
+            assert within(60, lambda: len(simulated_earth_engine.in_flight_log) == begin + 5)
         log = simulated_earth_engine.in_flight_log[begin:]
         assert max(count for _, count in log) == 5
         assert log[-1][1] == 0

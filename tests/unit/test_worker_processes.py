@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from pipeline.worker_processes import worker_pool
+from tests.processes import alive, within
 
 PROGRAM = """
 import os, sys, time
@@ -15,29 +16,14 @@ from tests.unit.test_worker_processes import name_and_sleep
 from pipeline.worker_processes import worker_pool
 if __name__ == "__main__":
     worker_pool(1).submit(name_and_sleep, sys.argv[1])
-    time.sleep(60)
+    time.sleep(300)
 """
 
 
 def name_and_sleep(path: str) -> None:
     Path(f"{path}.new").write_text(str(os.getpid()))
     Path(f"{path}.new").rename(path)
-    time.sleep(60)
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def within(seconds: float, condition) -> bool:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
+    time.sleep(300)
 
 
 def test_results_come_back_and_preparation_comes_first():
@@ -48,8 +34,8 @@ def test_results_come_back_and_preparation_comes_first():
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
     told = tmp_path / "worker"
     parent = subprocess.Popen([sys.executable, "-c", PROGRAM, str(told)])  # noqa: S603
-    assert within(30, told.exists)
+    assert within(120, told.exists)
     worker = int(told.read_text())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    assert within(10, lambda: not alive(worker))
+    assert within(60, lambda: not alive(worker))
