@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError
 from pipeline.settings.tree import validate_settings
+from tests.deaf_port import deaf_port
 
 EXPIRED = json.dumps({"error": "invalid_grant", "error_description": "Token has expired."})
 
@@ -171,8 +172,9 @@ def test_what_netrc_says_is_no_part_of_the_sign_in(tmp_path, monkeypatch):
 
 def test_sign_in_out_of_reach_is_a_matter_of_the_network(tmp_path):
     key = tmp_path / "key.json"
-    service_account_key(key, f"http://127.0.0.1:{free_port()}/token")
-    message = refusal(settings(tmp_path, service="google", project="p", credentials=str(key)))
+    with deaf_port() as port:
+        service_account_key(key, f"http://127.0.0.1:{port}/token")
+        message = refusal(settings(tmp_path, service="google", project="p", credentials=str(key)))
     assert "check the network" in message
 
 
@@ -191,8 +193,9 @@ def test_nobody_asks_anonymously_beyond_this_machine(tmp_path, url):
 
 
 def test_nobody_listens(tmp_path):
-    url = f"http://127.0.0.1:{free_port()}"
-    message = refusal(settings(tmp_path, service=url))
+    with deaf_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        message = refusal(settings(tmp_path, service=url))
     assert f"cannot open a session with Earth Engine at {url}" in message
 
 
@@ -215,12 +218,8 @@ def test_the_surroundings_are_left_as_they_were(tmp_path, monkeypatch):
     timeout = socket.getdefaulttimeout()
     monkeypatch.setenv("no_proxy", "intranet")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    refusal(settings(tmp_path, service=f"http://127.0.0.1:{free_port()}"))
+    with deaf_port() as port:
+        refusal(settings(tmp_path, service=f"http://127.0.0.1:{port}"))
     assert os.environ["no_proxy"] == "intranet"
     assert "NO_PROXY" not in os.environ
     assert socket.getdefaulttimeout() == timeout
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]

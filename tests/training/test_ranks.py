@@ -1,8 +1,5 @@
 """Several processes: gradients of the joint batch, samples and augmentation of their own."""
 
-import os
-import socket
-
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -49,21 +46,14 @@ def gradients(store, rank, ranks, group):
 
 def work(rank, store, folder):
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (folder / "port").read_text()}
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
     torch.save(gradients(store, rank, 2, dist.group.WORLD), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-def free_port():
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_two_processes_have_the_gradients_of_the_joint_batch(store, tmp_path):
-    (tmp_path / "port").write_text(str(free_port()))
     mp.spawn(work, args=(store, tmp_path), nprocs=2)
     loss, expected, samples = gradients(store, 0, 1, None)
     shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
