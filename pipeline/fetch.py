@@ -20,6 +20,7 @@ from pipeline.earthengine.errors import (
     EarthEngineFault,
     Fatal,
     Missing,
+    name_places,
 )
 from pipeline.earthengine.session import earth_engine
 from pipeline.errors import PipelineError, run_step
@@ -207,7 +208,8 @@ def _attempt(
     except Fatal as fault:
         # Another place may be fine, and this one is left to the next run.
         where = f"season {record.season} of location {record.location_id}"
-        raise PipelineError(f"{fault}; asked for {where}") from fault
+        remedy = "if others are fetched, name it in locations.leave_out"
+        raise PipelineError(f"{fault}; asked for {where}; {remedy}") from fault
     except PipelineError:
         raise
     except Missing as fault:
@@ -244,10 +246,11 @@ def _refuse_failures(shard: int, outcomes: Outcomes) -> None:
     if not failed:
         return
     counts = Counter(outcomes.reason(sample).value for sample in failed)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
+    named = name_places([outcomes.of(sample)[0].location_id for sample in failed])
     raise PipelineError(
         f"shard {shard}: {len(failed)} of {len(outcomes.samples)} locations could not be fetched "
-        f"({reasons}), {outcomes.of(failed[0])[0].location_id} among them; {UNANSWERED_REMEDY}"
+        f"({reasons}): {named}; {UNANSWERED_REMEDY}"
     )
 
 

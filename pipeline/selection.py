@@ -20,6 +20,7 @@ from pipeline.earthengine.errors import (
     UNANSWERED_REMEDY,
     BudgetExhausted,
     EarthEngineFault,
+    name_places,
 )
 from pipeline.earthengine.queries import select_candidates
 from pipeline.earthengine.session import earth_engine
@@ -32,9 +33,6 @@ from pipeline.locations.table import read_shard
 from pipeline.settings.tree import Settings, load_settings
 
 Rule = Literal["paper", "dw_first"]
-
-_NAMED = 8
-"""Places that an error names."""
 
 _log = logging.getLogger(__name__)
 
@@ -266,7 +264,7 @@ def _failure(faults: Mapping[str, EarthEngineFault], total: int) -> PipelineErro
     for fault in faults.values():
         if isinstance(fault, BudgetExhausted):
             return BudgetExhausted(f"{head}; {fault}")
-    named = ", ".join(sorted(faults)[:_NAMED]) + (", ..." if len(faults) > _NAMED else "")
+    named = name_places(sorted(faults))
     *_, last = faults.values()
     return PipelineError(f"{head}: {named}; the last answer was: {last}; {UNANSWERED_REMEDY}")
 

@@ -38,7 +38,7 @@ from pipeline.dynamic_world.tile_shard import (
 )
 from pipeline.dynamic_world.tile_table import dw_dataset, read_tiles_table
 from pipeline.earthengine.client import Client
-from pipeline.earthengine.errors import EarthEngineFault, Missing
+from pipeline.earthengine.errors import EarthEngineFault, Missing, name_places
 from pipeline.earthengine.session import Endpoint, earth_engine
 from pipeline.errors import PipelineError, run_step
 from pipeline.ledger import Reason, SeasonRecord, Status, describe
@@ -255,10 +255,11 @@ def _refuse_failures(shard: TileShard, rows: Sequence[SeasonRecord]) -> None:
     if not failed:
         return
     counts = Counter(row.reason.value for row in failed)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
     raise PipelineError(
         f"{shard.split} shard {shard.number}: {len(failed)} of {len(rows)} tiles could not be "
-        f"fetched ({reasons}); run the same command again"
+        f"fetched ({reasons}): {name_places([row.location_id for row in failed])}; "
+        "run the same command again"
     )
 
 

@@ -8,7 +8,7 @@ of 400 apart.
 
 import email.utils
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import ee
@@ -140,6 +140,14 @@ UNANSWERED_REMEDY = (
     "run the same command again; a place that never comes can be named in locations.leave_out"
 )
 """What to do about places that the service did not answer for."""
+
+_NAMED = 8
+"""Places that an error names."""
+
+
+def name_places(location_ids: Sequence[str]) -> str:
+    """The first of some places, for an error's one line."""
+    return ", ".join(location_ids[:_NAMED]) + (", ..." if len(location_ids) > _NAMED else "")
 
 
 def classify(error: BaseException) -> EarthEngineFault:

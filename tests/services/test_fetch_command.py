@@ -165,7 +165,7 @@ def test_throttling_until_patience_ends_is_a_failure_that_the_next_run_mends(bui
     assert "Traceback" not in run.stderr
     asked = sum(r.status == "selected" for r in read_records(build.folder / "selection.parquet"))
     message = f"shard 0: {asked // 4} of {LOCATIONS} locations could not be fetched"
-    assert message in run.stderr and f"(quota {asked // 4})" in run.stderr
+    assert message in run.stderr and f"(quota: {asked // 4}): " in run.stderr
     assert not (build.folder / "shards" / "0.parquet").exists()
     assert not any(file.exists() for file in shard_files(build.folder / "nol.zarr", 0))
     build.configure()

@@ -125,7 +125,7 @@ def test_a_tile_that_could_not_be_fetched_fails_the_shard_and_the_next_run_goes_
     build.server.faults = FaultPlan((rule,))
     try:
         with pytest.raises(
-            PipelineError, match=r"1 of 4 tiles could not be fetched \(server_error 1\)"
+            PipelineError, match=r"1 of 4 tiles could not be fetched \(server_error: 1\)"
         ):
             build.fetch(build.train)
     finally:

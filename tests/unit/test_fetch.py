@@ -99,10 +99,10 @@ def test_failures_write_nothing_and_the_next_run_asks_for_the_rest_only(
 ):
     faults = {(0, 1): Quota("429"), (1, 0): TimedOut("late"), (1, 3): Quota("429")}
     shard = make_shard(4)
-    message = r"shard 0: 2 of 4 locations could not be fetched \(.*\), \d+ among .*; run the same"
+    message = r"shard 0: 2 of 4 locations could not be fetched \(.*\): \d+, \d+; run the same"
     with pytest.raises(PipelineError, match=message) as failure:
         fetch_shard(shard, small_settings, FakeSource(2, faults).open)
-    assert "quota 1" in str(failure.value) and "timeout 1" in str(failure.value)
+    assert "quota: 1" in str(failure.value) and "timeout: 1" in str(failure.value)
     assert not shard.ledger.exists()
     assert not any(file.exists() for file in shard_files(shard.store, 0))
     again = FakeSource()
