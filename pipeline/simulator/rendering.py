@@ -21,7 +21,20 @@ MAX_BANDS = 1_024
 # Source of the three limits: https://developers.google.com/earth-engine/apidocs/
 # ee-data-computepixels and ee-data-getpixels ("48 MB", "32K", "1024 bands").
 
+_MASK_BYTES = 1
+"""What the service counts for a pixel's mask, in every band.
+
+Source: https://github.com/google/Xee/pull/210 and
+https://github.com/gee-community/qgis-earthengine-plugin/issues/413.
+"""
+
 _TRANSFORM_KEYS = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
+_GRID_FIELDS = {
+    "grid": {"dimensions", "affineTransform", "crsCode", "crsWkt"},
+    "dimensions": {"width", "height"},
+    "affineTransform": set(_TRANSFORM_KEYS),
+}
+"""Source: https://developers.google.com/earth-engine/reference/rest/v1/PixelGrid."""
 
 
 def render(value: Any, request: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -51,6 +64,7 @@ def render(value: Any, request: Mapping[str, Any]) -> tuple[bytes, str]:
 
 
 def _request_grid(requested: Mapping[str, Any], image: Image) -> PixelGrid:
+    _refuse_unknown(requested, "grid")
     if "crsWkt" in requested:
         raise not_implemented("the field 'crsWkt' of a grid")
     own = image.bands[0].projection if image.bands else None
@@ -59,15 +73,35 @@ def _request_grid(requested: Mapping[str, Any], image: Image) -> PixelGrid:
     size = requested.get("dimensions")
     if crs is None or transform is None or size is None:
         raise not_implemented("a grid without dimensions, or without crsCode and affineTransform")
+    _refuse_unknown(size, "dimensions")
     projection = Projection(parse_projection(crs).epsg, transform)
-    return PixelGrid(projection, int(size.get("width", 0)), int(size.get("height", 0)))
+    return PixelGrid(projection, *(_pixels(size.get(side, 0)) for side in ("width", "height")))
 
 
 def _request_transform(requested: Mapping[str, Any], own: Projection | None) -> Affine | None:
     if "affineTransform" not in requested:
         return own.transform if own else None
     given = requested["affineTransform"]
+    _refuse_unknown(given, "affineTransform")
     return affine_from(given.get(key, 0.0) for key in _TRANSFORM_KEYS)
+
+
+def _refuse_unknown(given: Any, message: str) -> None:
+    """Refuse a message of a request that is none, or has fields of another one."""
+    known = _GRID_FIELDS[message]
+    if not isinstance(given, Mapping):
+        raise EarthEngineError(f"Invalid value at '{message}': an object is needed.")
+    for name in given.keys() - known:
+        raise EarthEngineError(
+            f"Invalid JSON payload received. Unknown name \"{name}\" at '{message}': "
+            "Cannot find field."
+        )
+
+
+def _pixels(count: Any) -> int:
+    if isinstance(count, bool) or not isinstance(count, int | float) or count != int(count):
+        raise EarthEngineError(f"Invalid value at 'grid.dimensions' (TYPE_INT32), {count!r}")
+    return int(count)
 
 
 def _check_size(image: Image, grid: PixelGrid) -> None:
@@ -86,7 +120,9 @@ def _check_size(image: Image, grid: PixelGrid) -> None:
         raise EarthEngineError(
             f"Too many bands ({len(image.bands)}); at most {MAX_BANDS} are allowed."
         )
-    total = grid.width * grid.height * sum(band.dtype.itemsize for band in image.bands)
+    total = (
+        grid.width * grid.height * sum(band.dtype.itemsize + _MASK_BYTES for band in image.bands)
+    )
     if total > MAX_RESPONSE_BYTES:
         raise EarthEngineError(
             f"Total request size ({total} bytes) must be less than or equal to "

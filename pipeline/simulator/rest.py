@@ -27,6 +27,12 @@ from pipeline.simulator.scene import Archive
 
 MAX_REQUEST_BYTES = 10 << 20
 DEFAULT_PAGE_SIZE = 1_000
+MAX_ELEMENTS = 5_000
+"""Elements of a collection in one answer of ``value:compute``.
+
+Source: https://developers.google.com/earth-engine/guides/debugging.
+"""
+
 JSON = "application/json"
 
 _DISCOVERY = "/$discovery/rest"
@@ -39,16 +45,11 @@ _KINDS = {
     "image:computePixels": "pixels",
     "table:computeFeatures": "features",
 }
+_PIXEL_FIELDS = {"fileFormat", "grid", "bandIds", "visualizationOptions", "workloadTag"}
 _FIELDS = {
     "compute": {"expression", "workloadTag"},
-    "pixels": {
-        "expression",
-        "fileFormat",
-        "grid",
-        "bandIds",
-        "visualizationOptions",
-        "workloadTag",
-    },
+    "pixels": {"expression", *_PIXEL_FIELDS},
+    "getPixels": _PIXEL_FIELDS,
     "features": {"expression", "pageSize", "pageToken", "workloadTag"},
 }
 
@@ -132,7 +133,12 @@ class RestApi:
         return Expression(expression, self._archive, coerce).evaluate()
 
     def _compute_value(self, request: Mapping[str, Any]) -> Answer:
-        return _json_answer({"result": to_json(self._evaluate(request))})
+        value = self._evaluate(request)
+        if isinstance(value, Collection) and len(value.elements) > MAX_ELEMENTS:
+            raise EarthEngineError(
+                f"Collection query aborted after accumulating over {MAX_ELEMENTS} elements."
+            )
+        return _json_answer({"result": to_json(value)})
 
     def _compute_pixels(self, request: Mapping[str, Any]) -> Answer:
         return Answer(*render(self._evaluate(request), request))
@@ -166,7 +172,7 @@ class RestApi:
         scene = self._archive.get(asset_id)
         if scene is None:
             raise missing_asset(asset_id)
-        return Answer(*render(scene_image(scene), _parse_body(body, "pixels")))
+        return Answer(*render(scene_image(scene), _parse_body(body, "getPixels")))
 
 
 def _parse_body(body: bytes, kind: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What an expression can evaluate to, besides JSON values and images."""
 
 import datetime
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ from pipeline.simulator.refusal import EarthEngineError
 
 _EDGE_STEP_M = 500.0
 _MAX_STEPS_PER_SIDE = 64
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
+"""Of ISO 8601 what both the service and Python read; not 20210401, not 2021-W13."""
 
 
 @dataclass(frozen=True, order=True)
@@ -174,6 +177,8 @@ def field_of(element: Any, name: str) -> Any:
 
 def _parse_iso(text: str) -> datetime.datetime:
     try:
-        return datetime.datetime.fromisoformat(text)
+        if _ISO_DATE.fullmatch(text):
+            return datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise EarthEngineError(f"Invalid date string '{text}'.") from None
+        pass
+    raise EarthEngineError(f"Invalid date string '{text}'.")

@@ -156,6 +156,13 @@ def _outline(operand: Any) -> BaseGeometry:
     return outline_of(operand)
 
 
+def _lists(left: Any, right: Any) -> bool:
+    """Whether a list has an element; a text is no list, although it may hold another one."""
+    if not isinstance(left, list | tuple):
+        raise TypeError
+    return right in left
+
+
 _SPATIAL: dict[str, Comparison] = {
     "intersects": _touches,
     "contains": _holds,
@@ -169,17 +176,35 @@ _COMPARISONS: dict[str, Comparison] = {
     "lessThanOrEquals": lambda left, right: left <= right,
     "greaterThan": lambda left, right: left > right,
     "greaterThanOrEquals": lambda left, right: left >= right,
-    "listContains": lambda left, right: right in left,
+    "listContains": _lists,
     "stringContains": lambda left, right: right in left,
     "stringStartsWith": lambda left, right: left.startswith(right),
     "dateRangeContains": _in_range,
 }
 
 
+def _binary(
+    name: str,
+    compare: Comparison,
+    left: tuple[str | None, Any],
+    right: tuple[str | None, Any],
+) -> BinaryFilter:
+    """A filter of two operands, each (field, value), one of them null.
+
+    Source: the signatures ("Should not be specified if leftValue is specified").
+    """
+    for side, operand in (("left", left), ("right", right)):
+        if sum(part is not None for part in operand) != 1:
+            raise EarthEngineError(
+                f"Filter.{name}: One of '{side}Field' and '{side}Value' must be specified."
+            )
+    return BinaryFilter(name, compare, *left, *right)
+
+
 def _implement_comparison(name: str, compare: Comparison) -> None:
     @implements(f"Filter.{name}")
     def build(leftField: Any, rightValue: Any, rightField: Any, leftValue: Any) -> BinaryFilter:
-        return BinaryFilter(name, compare, leftField, leftValue, rightField, rightValue)
+        return _binary(name, compare, (leftField, leftValue), (rightField, rightValue))
 
 
 def _implement_spatial(name: str, compare: Comparison) -> None:
@@ -187,7 +212,7 @@ def _implement_spatial(name: str, compare: Comparison) -> None:
     def build(
         leftField: Any, rightValue: Any, rightField: Any, leftValue: Any, maxError: Any
     ) -> BinaryFilter:
-        return BinaryFilter(name, compare, leftField, leftValue, rightField, rightValue)
+        return _binary(name, compare, (leftField, leftValue), (rightField, rightValue))
 
 
 for _name, _compare in _COMPARISONS.items():
@@ -203,7 +228,8 @@ def _max_difference(
     def is_near(left: Any, right: Any) -> bool:
         return bool(abs(left - right) <= difference)
 
-    return BinaryFilter("maxDifference", is_near, leftField, leftValue, rightField, rightValue)
+    operands = (leftField, leftValue), (rightField, rightValue)
+    return _binary("maxDifference", is_near, *operands)
 
 
 @implements("Filter.and")

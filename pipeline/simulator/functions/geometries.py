@@ -9,7 +9,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.grid import utm_epsg
 from pipeline.simulator.graph import implements
 from pipeline.simulator.projection import LONLAT, Projection
-from pipeline.simulator.refusal import EarthEngineError
+from pipeline.simulator.refusal import EarthEngineError, not_implemented
 from pipeline.simulator.values import Element, Geometry, moved_shape, outline_of
 
 _BUFFER_SEGMENTS_PER_QUARTER = 16
@@ -45,7 +45,11 @@ def _polygon(
 ) -> Geometry:
     """A polygon from a ring of positions, or from an outer ring and holes."""
     rings = coordinates if isinstance(coordinates[0][0], list) else [coordinates]
-    return _drawn(Polygon(rings[0], rings[1:]), crs)
+    outline = Polygon(rings[0], rings[1:])
+    if evenOdd is False and not outline.exterior.is_ccw:
+        # By the left-inside rule, that is what lies outside of the ring.
+        raise not_implemented("a clockwise polygon with evenOdd=False")
+    return _drawn(outline, crs)
 
 
 @implements("Geometry.buffer")

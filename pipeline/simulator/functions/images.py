@@ -7,7 +7,12 @@ from pipeline.simulator.collection import PUBLIC_ASSETS
 from pipeline.simulator.graph import implements
 from pipeline.simulator.image import Image, constant_image, scene_image
 from pipeline.simulator.raster import Band
-from pipeline.simulator.refusal import BAD_REQUEST, EarthEngineError, missing_asset
+from pipeline.simulator.refusal import (
+    BAD_REQUEST,
+    EarthEngineError,
+    missing_asset,
+    not_implemented,
+)
 from pipeline.simulator.scene import Archive
 
 
@@ -28,9 +33,11 @@ def select_bands(image: Image, selectors: list[Any]) -> Image:
     """The bands that names, patterns or positions select, in that order.
 
     Raises:
-        EarthEngineError: A selector fits no band.
+        EarthEngineError: A selector fits no band, or a band is selected twice.
     """
-    return image.with_bands(band for s in selectors for band in _selected(image, s))
+    selected = [band for s in selectors for band in _selected(image, s)]
+    _refuse_twins([band.name for band in selected])
+    return image.with_bands(selected)
 
 
 def _selected(image: Image, selector: Any) -> list[Band]:
@@ -62,9 +69,17 @@ def _renamed(image: Image, names: list[str], where: str) -> Image:
             f"{where}: The number of names ({len(names)}) must match "
             f"the number of bands ({len(image.bands)})."
         )
+    _refuse_twins(names)
     return image.with_bands(
         band.renamed(name) for band, name in zip(image.bands, names, strict=True)
     )
+
+
+def _refuse_twins(names: list[str]) -> None:
+    """An answer would have one field where two bands share a name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise not_implemented(f"an image of two bands '{name}'")
 
 
 @implements("Image.addBands")
