@@ -210,9 +210,10 @@ class TestLimits:
         )
 
     def test_forty_eight_megabytes(self):
-        assert len(self.pixels(2048, 3072)) > 48 << 20
+        # Eight bytes of value and one of mask a pixel.
+        assert len(self.pixels(2048, 2730)) > 8 * 2048 * 2730
         with pytest.raises(ee.EEException, match="less than or equal to 50331648 bytes"):
-            self.pixels(2049, 3072)
+            self.pixels(2048, 2731)
 
     def test_thirty_two_thousand_pixels(self):
         assert self.pixels(32768, 1)
