@@ -200,8 +200,8 @@ def test_a_batch_that_is_too_much_is_halved(server, settings, kind):
 def test_a_batch_that_takes_too_long_is_halved_down_to_one(server, settings):
     places = PLACES[:2]
     whole, _ = select(settings(), places)
-    server.faults = plan("slow", 0, 1, seconds=3.0)
-    halves, statistics = select(settings(request_timeout_s=1.5), places, slots=1)
+    server.faults = plan("slow", 0, 1, seconds=6.0)
+    halves, statistics = select(settings(request_timeout_s=3.0), places, slots=1)
     assert halves == whole
     assert statistics.retries == {"TimedOut": 1}
 
@@ -351,11 +351,16 @@ def test_refused_access_stops_the_run_with_the_remedy(server, settings, kind):
 
 
 def test_never_more_in_flight_than_slots_and_hardly_ever_fewer(server, settings, rows):
-    server.latency_s = 0.25
-    server.in_flight_log.clear()
-    fetch(settings(), [replace(rows[0], season=season) for season in range(64)], slots=8)
+    shares = []
+    for latency_s in (0.25, 1.0, 4.0):  # the more a busy machine takes between two requests
+        server.latency_s = latency_s
+        server.in_flight_log.clear()
+        fetch(settings(), [replace(rows[0], season=season) for season in range(64)], slots=8)
+        shares.append(busy_share(server.in_flight_log, 8))
+        if shares[-1] > 0.9:
+            break
     assert server.peak == 8
-    assert busy_share(server.in_flight_log, 8) > 0.9
+    assert shares[-1] > 0.9, shares
 
 
 def busy_share(log, slots):
@@ -366,20 +371,22 @@ def busy_share(log, slots):
 
 
 def test_a_lower_limit_of_the_server_is_found(server, settings, rows, pixels):
-    server.max_concurrent, server.latency_s = 2, 0.05
+    server.max_concurrent, server.latency_s = 2, 0.3
     assert same(fetch(settings(), rows, slots=6), pixels)
     assert any(record.status == 429 for record in server.journal)
 
 
 def test_retry_after_holds_all_requests_back(server, settings, rows):
-    server.latency_s = 0.05
-    server.faults = plan("throttled_retry_after", 0, seconds=1, requests=("pixels",))
+    pixels = frozenset({"pixels"})
+    refusal = FaultRule("throttled_retry_after", 0.0, frozenset({0}), pixels, seconds=2.0)
+    slow = FaultRule("slow", 0.0, frozenset({1}), pixels, seconds=1.5)
+    server.faults = FaultPlan([refusal, slow])  # the other slot is taken when the refusal arrives
     fetch(settings(), rows, slots=2)
     asked = [record for record in server.journal if record.kind == "pixels"]
-    refused = next(record for record in asked if record.status == 429)
-    later = [r.started - refused.started for r in asked if r.started > refused.started + 0.1]
-    assert len(later) >= 4
-    assert min(later) >= 1.0
+    (refused,) = (record for record in asked if record.status == 429)
+    later = [r.started - refused.started for r in asked if r.fault is None]
+    assert len(later) == len(rows) - 1
+    assert min(later) >= 2.0
 
 
 def test_the_budget_ends_the_run_and_is_never_overshot(server, settings, rows, tmp_path):
