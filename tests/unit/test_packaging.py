@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -58,21 +59,50 @@ def test_conda_environment_agrees_with_pyproject(environment, requirements):
     assert stated == expected_specifiers(requirements)
 
 
-def test_every_dependency_is_pinned_within_its_bounds():
-    pins = dict(
-        line.split("==")
-        for line in (ROOT / "envs/constraints.txt").read_text().splitlines()
-        if line
-    )
-    pinned = {canonicalize_name(name): version for name, version in pins.items()}
-    extras = PROJECT["optional-dependencies"]
-    requirements = [
-        *PROJECT["dependencies"],
-        *(line for extra in extras.values() for line in extra),
+def pinned_versions() -> dict[str, str]:
+    lines = (ROOT / "envs/constraints.txt").read_text().split()
+    pins = dict(line.split("==") for line in lines)
+    return {canonicalize_name(name): version for name, version in pins.items()}
+
+
+def stated_requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
+    return [Requirement(line) for line in lines]
+
+
+def applicable_requirements(name: str, extras: set[str], version: str | None) -> list[Requirement]:
+    """What this version of a package asks for on this machine; nothing if it is not installed."""
+    try:
+        package = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return []
+    lines = (package.requires or []) if package.version == version else []
+    return [
+        requirement
+        for requirement in map(Requirement, lines)
+        if requirement.marker is None
+        or any(requirement.marker.evaluate({"extra": extra}) for extra in extras | {""})
     ]
-    for requirement in map(Requirement, requirements):
+
+
+def test_every_dependency_is_pinned_within_its_bounds():
+    pinned = pinned_versions()
+    for requirement in stated_requirements():
         version = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement} excludes its pin {version}"
+
+
+def test_what_dependencies_bring_along_is_pinned():
+    pinned, waiting, seen = pinned_versions(), stated_requirements(), set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        package = name, frozenset(requirement.extras)
+        if package not in seen:
+            seen.add(package)
+            waiting += applicable_requirements(name, requirement.extras, pinned.get(name))
+    assert {name for name, _ in seen} - set(pinned) == set()
 
 
 def test_pins_name_no_host_and_no_path():
