@@ -20,9 +20,11 @@ from torch import Tensor
 from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError, run_step
 from pipeline.fingerprints import code_version
-from pipeline.settings.evaluate import ProbeSettings
+from pipeline.settings.evaluate import EncoderSettings, ProbeSettings
 from pipeline.settings.tree import Settings, load_settings, short_hash
 from pipeline.store.create import read_attributes
+from pipeline.store.object_path import StorePath
+from training.cromss.fusion import Modality
 from training.downstream.configured_encoder import (
     open_encoder,
     weights_of,
@@ -143,53 +145,79 @@ def probe_rows(
 def probe(settings: Settings, name: str, seed: int, device: torch.device) -> list[dict[str, Any]]:
     """Probe one encoder of the settings.
 
+    Returns:
+        A row per classifier: what was probed, and the scores.
+
     Raises:
         PipelineError: There is no such encoder or no store to probe on.
     """
-    chosen = settings.evaluate.probe
-    if chosen.store is None:
-        raise PipelineError("evaluate.probe.store is null; name a tile store such as eurosat.zarr")
+    chosen, encoder = settings.evaluate.probe, _encoder_settings(settings, name)
+    train, test = _groups(settings, encoder.modality)
+    classes = max(len(train.classes), len(test.classes))  # nameless: those that occur in a group
+    train_ND, test_ND = _features(settings, encoder, (train, test), seed, device)
+    facts = {
+        "task": train.store.stem,
+        "encoder": name,
+        "modality": encoder.modality,
+        "seed": seed,
+        "train_tiles": len(train),
+        "test_tiles": len(test),
+        "classes": classes,
+        "device": device.type,
+    } | _provenance(settings, encoder, train.store)
+    scored = probe_rows(train_ND, train.labels_N, test_ND, test.labels_N, classes, chosen)
+    return [facts | row for row in scored]
+
+
+def _encoder_settings(settings: Settings, name: str) -> EncoderSettings:
     if name not in settings.evaluate.encoders:
         known = ", ".join(settings.evaluate.encoders)
         raise PipelineError(f"there is no encoder {name!r} in evaluate.encoders; known are {known}")
-    encoder_settings = settings.evaluate.encoders[name]
-    store, weights = (
-        task_store(settings.folder, chosen.store),
-        weights_of(settings, encoder_settings),
-    )
-    groups = [
-        SceneTiles(store, group, encoder_settings.modality, chosen.label)
+    return settings.evaluate.encoders[name]
+
+
+def _groups(settings: Settings, modality: Modality) -> tuple[SceneTiles, SceneTiles]:
+    """The tiles to train on and those to test on."""
+    chosen = settings.evaluate.probe
+    if chosen.store is None:
+        raise PipelineError("evaluate.probe.store is null; name a tile store such as eurosat.zarr")
+    store = task_store(settings.folder, chosen.store)
+    train, test = (
+        SceneTiles(store, group, modality, chosen.label)
         for group in (chosen.train_group, chosen.test_group)
-    ]
-    # Without names, a group knows of the classes that occur in it.
-    classes = max(len(tiles.classes) for tiles in groups)
-    torch.manual_seed(seed)
-    own = settings.evaluate.weights
-    encoder, contract = open_encoder(weights, encoder_settings, own, store, chosen.train_group)
-    encoder, inputs = encoder.to(device), TileInputs(contract).to(device)
-    train_ND, test_ND = (
-        pooled_features(encoder, inputs, tiles.batches(chosen.batch_size), device)
-        for tiles in groups
     )
-    facts = {
-        "task": store.stem,
-        "encoder": name,
-        "modality": encoder_settings.modality,
-        "seed": seed,
-        "train_tiles": len(groups[0]),
-        "test_tiles": len(groups[1]),
-        "classes": classes,
-        "weights_sha256": weights_sha256(weights, encoder_settings, own),
-        "settings_hash": short_hash(
-            chosen.model_dump(mode="json") | encoder_settings.model_dump(mode="json")
-        ),
+    return train, test
+
+
+def _features(
+    settings: Settings,
+    chosen: EncoderSettings,
+    groups: Sequence[SceneTiles],
+    seed: int,
+    device: torch.device,
+) -> list[Tensor]:
+    """Features of each group, (N, D); the seed is that of random weights."""
+    torch.manual_seed(seed)
+    weights, trained = weights_of(settings, chosen), groups[0]
+    encoder, contract = open_encoder(
+        weights, chosen, settings.evaluate.weights, trained.store, trained.group
+    )
+    encoder, inputs = encoder.to(device), TileInputs(contract).to(device)
+    batch_size = settings.evaluate.probe.batch_size
+    return [pooled_features(encoder, inputs, tiles.batches(batch_size), device) for tiles in groups]
+
+
+def _provenance(settings: Settings, encoder: EncoderSettings, store: StorePath) -> dict[str, Any]:
+    """Columns that tell what the scores were computed from."""
+    asked = settings.evaluate.probe.model_dump(mode="json") | encoder.model_dump(mode="json")
+    weights = weights_of(settings, encoder)
+    return {
+        "weights_sha256": weights_sha256(weights, encoder, settings.evaluate.weights),
+        "settings_hash": short_hash(asked),
         "code_version": code_version(),
         "store_hash": (read_attributes(store) or {}).get("dataset_hash", ""),
         "simulated": is_simulated(store),
-        "device": device.type,
     }
-    scored = probe_rows(train_ND, groups[0].labels_N, test_ND, groups[1].labels_N, classes, chosen)
-    return [facts | row for row in scored]
 
 
 def seeds_that_matter(settings: Settings, name: str, seeds: Sequence[int]) -> Sequence[int]:

@@ -33,6 +33,8 @@ class SceneTiles:
         record: Record with the class of each tile, or the labels of its pixels.
 
     Attributes:
+        store: As given.
+        group: As given.
         labels_N: int64 class of each tile.
         classes: Names by id, from the CF attributes of the record.
 
@@ -41,6 +43,7 @@ class SceneTiles:
     """
 
     def __init__(self, store: StorePath, group: str, modality: Modality, record: str) -> None:
+        self.store, self.group = store, group
         attributes = read_attributes(store / group / record)
         for name, found in ((record, attributes), (modality, read_attributes(store / group))):
             if found is None or not (store / group / name).is_dir():
