@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -101,18 +102,16 @@ def kill_worker(
     """Kill -9 one step of a run as soon as there is one; its name, or None if the run ended."""
     while run.poll() is None:
         for process in psutil.Process(run.pid).children(recursive=True):
-            step = _step(process)
-            if step and step not in spared:
-                process.kill()
-                return step
+            with suppress(psutil.Error):  # it may end while we look at it
+                step = _step(process)
+                if step and step not in spared:
+                    process.kill()
+                    return step
         time.sleep(0.01)
     return None
 
 
 def _step(process: psutil.Process) -> str | None:
-    try:
-        words = process.cmdline()
-    except psutil.Error:
-        return None
+    words = process.cmdline()
     steps = [word for word in words if word.startswith("pipeline.") and word in words[2:3]]
     return steps[0] if steps and steps[0] != "pipeline.simulator" else None

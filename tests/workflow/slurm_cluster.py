@@ -5,12 +5,13 @@ here already does not notice. Needs the packages of `slurmctld`, `slurmd` and `m
 """
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,12 +178,16 @@ def _munged(folder: Path) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
+    """Ports on loopback that nobody listens on just now.
+
+    They lie below those that the system gives to whoever asks for any, such as the next client.
+    """
+    chance, ports = random.SystemRandom(), set[int]()
+    while len(ports) < count:
+        port = chance.randrange(10_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.add(port)
+    return list(ports)
 
 
 @contextmanager

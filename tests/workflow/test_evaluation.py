@@ -34,6 +34,11 @@ with gpus_of_this_run(1, installed_gpus()):
         pass
     else:
         os.kill(os.getpid(), signal.SIGKILL)
+    held, patience = Path("held"), time.monotonic() + 60
+    held.mkdir(exist_ok=True)
+    (held / name).touch()
+    while len(list(held.iterdir())) < {len(GPUS)} and time.monotonic() < patience:
+        time.sleep(0.05)
     time.sleep(0.7)
     for key in ("--output", "--network"):
         if key in given:
@@ -87,7 +92,7 @@ def run_with_stand_in(
         env=workflow.environment | {"PYTHONPATH": packages} | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
 
 
@@ -120,7 +125,10 @@ def test_a_failing_evaluation_stops_no_other(batch):
 
 
 def test_every_gpu_is_filled_and_none_has_two_processes(batch):
-    """Eight cores are too few for five processes on each of three GPUs, and yet none is idle."""
+    """Eight cores are too few for five processes on each of three GPUs, and yet none is idle.
+
+    Each of the first has waited for the others while it held its GPU.
+    """
     _, ended, _ = batch
     assert {job["gpu"] for job in ended.values()} == set(GPUS)
     for first, second in combinations(ended.values(), 2):
