@@ -1,4 +1,4 @@
-"""The order of the tests.
+"""The order of the tests, and their patience.
 
 A worker takes whole modules, in this order (``--no-loadscope-reorder``): those that build whole
 datasets come first, so that at the end no worker is left alone with one of them.
@@ -7,6 +7,11 @@ datasets come first, so that at the end no worker is left alone with one of them
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+"""A wrong answer fails a test, a busy machine does not."""
 
 FIRST = ("workflow", "training", "services", "docs")
 
