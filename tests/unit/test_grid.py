@@ -80,6 +80,7 @@ def test_transform_bounds_and_centres_say_the_same():
         ("Bergen, zone 32 instead of 31", 5.3, 60.4, 32632),
         ("west of the widened zone 32", 2.9, 60.4, 32631),
         ("north of the widened zone 32", 5.3, 64.0, 32631),
+        ("east of the widened zone 32", 12.1, 60.4, 32633),
         ("Svalbard west", 8.9, 78.0, 32631),
         ("Longyearbyen", 15.6, 78.2, 32633),
         ("Svalbard east", 21.0, 78.0, 32635),

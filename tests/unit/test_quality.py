@@ -91,6 +91,8 @@ def test_a_few_implausible_pixels_are_tolerated(pixels):
     assert check_pixels(two_of_144, LIMITS) is Reason.NONE
     three_of_144 = changed(pixels, "s1", (0, 0, slice(0, 3)), -4000)
     assert check_pixels(three_of_144, LIMITS) is Reason.IMPLAUSIBLE_S1
+    limit = QualitySettings(s1_implausible_share_max=3 / 144)
+    assert check_pixels(three_of_144, limit) is Reason.NONE
 
 
 def test_masked_backscatter_is_not_implausible_as_well(pixels):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.earthengine.errors import Transient
-from pipeline.earthengine.pixels import read_npy
+from pipeline.earthengine.pixels import read_npy, to_hundredths
 from pipeline.earthengine.queries import read_season
 
 WINDOW = (dt.date(2021, 1, 1), dt.date(2021, 1, 31))
@@ -40,6 +40,14 @@ def test_pixels_of_either_version_and_byte_order(version, order):
 def test_a_version_that_is_not_known_is_garbage():
     with pytest.raises(Transient, match="garbled pixels"):
         read_npy(b"\x93NUMPY\x09\x00" + b"\x00" * 64, (2, 3), ("B1",))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_backscatter_is_rounded_limited_and_never_taken_for_masked(dtype):
+    decibels = [-12.346, 0.006, -0.006, 0.004, -9999.0, np.nan, -np.inf, np.inf, -400.0, 400.0]
+    stored = to_hundredths(np.array(decibels, dtype))
+    assert stored.dtype == np.int16
+    assert stored.tolist() == [-1235, 1, -1, 0, *[-32768] * 4, -32767, 32767]
 
 
 def test_null_instead_of_an_empty_list_is_no_scene():
