@@ -54,6 +54,13 @@ def test_images_become_integers_and_the_row_names_the_scenes():
     assert arrays["s1"].dtype == np.int16 and arrays["s1"][0, 0, 0] == -3000
 
 
+def test_resampled_reflectance_is_rounded_and_limited():
+    reflectance = np.array([[[0.4, 0.6, 1999.51, -1.0, -0.4, 65535.4, 70_000.0]]], np.float32)
+    stored = TileImages(reflectance, np.zeros((2, 1, 7), np.float32)).stored()["s2"]
+    assert stored.dtype == np.uint16
+    assert stored.ravel().tolist() == [0, 1, 2000, 0, 0, 65535, 65535]
+
+
 def test_a_hole_in_sentinel_2_leads_to_the_other_window():
     found = candidates([optical(2), optical(-3)], [radar(4)])
     holes = {optical(2).index}

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.errors import PipelineError
 from pipeline.grid import PatchGrid
-from pipeline.legend import load_legend
+from pipeline.legend import UNLABELLED, load_legend
 from pipeline.osm_landuse.agreement import Verdict
 from pipeline.osm_landuse.assess import DwTile, assess_tile, conclude
 from pipeline.osm_landuse.fetch import FetchRecord
@@ -117,6 +117,23 @@ def test_the_table_lists_every_tile_with_figures_and_reason(store, tmp_path):
     assert table["forest"]["agreement"] == "1.0000"
     assert table["sea"]["agreement"] == ""
     assert table["lake"]["fetched_at"].startswith("2024-05-01")
+
+
+def test_a_row_tells_shares_colours_and_picture(store):
+    half = dw_tile("half", DW_TREES)
+    half.label[:10] = UNLABELLED
+    tiles = [
+        (half, COLOURS[FOREST]),
+        (dw_tile("grey", DW_TREES), (9, 9, 9)),
+        (dw_tile("lake", DW_WATER, "test"), COLOURS[WATER]),
+    ]
+    found = [assess_tile(tile, store(tile.tile_id, rgb), SETTINGS, {})[0] for tile, rgb in tiles]
+    first, grey, _ = conclude(found, SETTINGS, seed=0)
+    assert (first.osm_share, first.joint_share, first.agreement) == (1.0, 0.5, 1.0)
+    assert (first.unknown_share, first.unknown_colours) == (0.0, "")
+    assert (grey.osm_share, grey.unknown_share, grey.unknown_colours) == (0.0, 1.0, "#090909")
+    picture = (store("half", COLOURS[FOREST]) / "half.png").read_bytes()
+    assert first.picture_sha256 == hashlib.sha256(picture).hexdigest()
 
 
 def test_a_build_in_another_numbering_goes_no_further(store):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pyproj import Transformer
 
 from pipeline.grid import PatchGrid
 from pipeline.legend import UNLABELLED, load_legend
@@ -9,6 +10,7 @@ from pipeline.osm_landuse.decode import (
     TileStatus,
     classify_colours,
     decode_tile,
+    majority_label,
     solid_unknown_colours,
     without_hairlines,
 )
@@ -65,6 +67,35 @@ def test_slanted_edges_are_not_worn_away():
         ids = np.where(columns > slope * rows, 3, BACKGROUND).astype(np.uint8)
         kept = without_hairlines(ids)
         assert (kept[1:-1, 1:-1] == ids[1:-1, 1:-1]).mean() > 0.995
+
+
+def test_a_thin_line_is_an_edge_beside_another_class_and_real_between_blends():
+    def kept(*row):
+        return without_hairlines(np.array([row] * 5, np.uint8))[2].tolist()
+
+    assert kept(0, 0, 3, 0, 0) == [0, 0, UNKNOWN, 0, 0]
+    between = [0, 0, UNKNOWN, 3, UNKNOWN, 0, 0]
+    assert kept(*between) == between
+    assert kept(0, 0, 3, 3, 0, 0) == [0, 0, 3, 3, 0, 0]
+
+
+def test_a_label_is_the_majority_of_sixteen_places_in_its_pixel(request_):
+    random = np.random.default_rng(3)
+    candidates = np.array([0, 4, BACKGROUND, UNKNOWN], np.uint8)
+    size = request_.height, request_.width
+    ids = random.choice(candidates, size, p=[0.2, 0.15, 0.1, 0.55]).astype(np.uint8)
+    steps = 2.5 * (np.arange(160) + 0.5)
+    x, y = np.meshgrid(GRID.left + steps, GRID.top - steps)
+    mercator = Transformer.from_crs(GRID.epsg, 3857, always_xy=True).transform(x, y)
+    columns, rows = (np.floor(place).astype(int) for place in ~request_.transform @ mercator)
+    places = ids[rows, columns].reshape(40, 4, 40, 4).swapaxes(1, 2).reshape(40, 40, 16)
+    votes = np.array([(places == one).sum(axis=-1) for one in (0, 4, BACKGROUND)])
+    known, most, winner = votes.sum(axis=0), votes.max(axis=0), votes.argmax(axis=0)
+    decided = (known >= 4) & (2 * most >= known) & (winner < 2)
+    expected = np.where(decided, candidates[winner], UNLABELLED)
+    for rare in (known == 4, known == 3, 2 * most == known, 2 * most == known - 1):
+        assert (rare & (winner < 2)).sum() > 10, "the picture has all cases"
+    assert (majority_label(ids, request_, GRID) == expected).mean() > 0.99
 
 
 def test_an_unknown_class_is_reported_by_its_colour(request_):
