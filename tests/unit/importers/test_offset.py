@@ -44,6 +44,21 @@ def test_a_cloud_over_a_part_does_not_hide_the_ground():
     assert detect_offset(bands, PLAIN) == 0
 
 
+@pytest.mark.parametrize(
+    ("ground", "cirrus", "expected"),
+    [(880, 950, 0), (920, 950, 1000), (5000, 1290, 1000), (5000, 1310, -1)],
+)
+def test_where_dark_ends_and_cloud_begins(ground, cirrus, expected):
+    assert detect_offset(scene(ground, cirrus), PLAIN) == expected
+
+
+@pytest.mark.parametrize(("dark", "expected"), [(10, 1000), (11, 0)])
+def test_a_few_dark_pixels_may_be_an_accident(dark, expected):
+    cube = np.full((13, 100, 100), 1020, np.uint16)
+    cube[3].ravel()[:dark] = 500
+    assert detect_offset(split_cube(cube), PLAIN) == expected
+
+
 def test_without_data_nothing_is_known():
     assert detect_offset(scene(0, 0), PLAIN) == -1
 
@@ -52,6 +67,8 @@ def test_without_data_nothing_is_known():
     ("bands", "name", "expected"),
     [
         (scene(), BASELINE_02, 0),
+        (scene(), BASELINE_02.replace("N0209", "N0301"), 0),
+        (raised(scene()), BASELINE_05.replace("N0500", "N0400"), 1000),
         (raised(scene()), BASELINE_05, 1000),
         (scene(), BASELINE_05, -1),
         (raised(scene()), BASELINE_02, -1),
