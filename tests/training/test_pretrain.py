@@ -107,7 +107,7 @@ def test_every_epoch_is_in_the_table(uninterrupted):
                 assert len(figures(plan, metric, split, modality)) == 3
         for kind in ("segmentation", "consistency"):
             weights = figures(plan, f"{kind}_weight", "train", modality, "Trees")
-            assert all(0 < weight <= 1 for weight in weights)
+            assert len(weights) == 3 and all(0 < weight <= 1 for weight in weights)
         assert len(figures(plan, "segmentation_weight_auroc", "truth", modality)) == 3
     assert figures(plan, "ramp", "train")[-1] == 1 and figures(plan, "ratio", "train")[-1] == 0.5
 

@@ -89,28 +89,37 @@ def test_segmentation_loss_of_one_modality_is_its_share_of_the_whole():
 @pytest.mark.parametrize("epoch", [0, 40, 79, 200])
 def test_whole_loss_combines_weights_and_terms(ramp_kind, epoch):
     z1, z2, labels, prior = make_batch(2, 48, "cpu")
-    parts = CromssLoss(NUM_CLASSES, ramp_kind=ramp_kind, consistency_weight=0.7)(
-        z1, z2, labels, prior, epoch
-    )
+    criterion = CromssLoss(NUM_CLASSES, ratio=0.3, ramp_kind=ramp_kind, consistency_weight=0.7)
+    parts = criterion(z1, z2, labels, prior, epoch)
     beta = selection.ramp(epoch, 80, ramp_kind)
     target = smooth_labels(labels, NUM_CLASSES, prior)
     label = [selection.label_confidence(z, labels) for z in (z1, z2)]
     entropy = [selection.entropy_confidence(z) for z in (z1, z2)]
-    total = torch.zeros(())
-    for own, other in ((0, 1), (1, 0)):
+    total, agreement = torch.zeros(()), torch.zeros(())
+    for own, other, name, teacher_name in ((0, 1, "s1", "s2"), (1, 0, "s2", "s1")):
         student, teacher = (z1, z2)[own], (z1, z2)[other]
         w = selection.segmentation_weights(
             selection.cross_modal_enhancement(label[own], label[other]),
             labels,
-            1 - beta * 0.5,
+            1 - beta * 0.7,
             NUM_CLASSES,
         )
         v = selection.consistency_weights(
             selection.cross_modal_enhancement(entropy[other], entropy[own]), beta
         )
-        total = total + cross_entropy(student, target, w) + soft_dice(student, target, w)
-        total = total + 0.7 * consistency(student, teacher, v)
+        segmentation = cross_entropy(student, target, w) + soft_dice(student, target, w)
+        distance = consistency(student, teacher, v)
+        total, agreement = total + segmentation + 0.7 * distance, agreement + distance
+        for part, expected in (
+            (f"segmentation_{name}", segmentation),
+            (f"consistency_{name}", distance),
+            (f"segmentation_weights_{name}_BHW", w),
+            (f"consistency_weights_{teacher_name}_BHW", v),
+        ):
+            torch.testing.assert_close(getattr(parts, part), expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(parts.total, total, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(parts.consistency, agreement, rtol=1e-6, atol=1e-6)
+    assert (parts.ramp, parts.ratio) == (pytest.approx(beta), pytest.approx(1 - beta * 0.7))
 
 
 def test_whole_loss_equals_the_released_form():

@@ -9,13 +9,16 @@ from pipeline.store.create import replace_attributes
 from pipeline.tile_statistics import tile_statistics as of_store
 from training.downstream.task_tiles import valid_tiles
 from training.downstream.tile_statistics import tile_statistics
+from training.loading.inputs import band_names
 
 
 @pytest.mark.parametrize("modality", ["s1", "s2"])
 def test_the_recorded_figures_are_those_that_would_be_computed(tile_store, modality):
     samples = valid_tiles(tile_store, "train")
     recorded = of_store(tile_store)["bands"]["train"]["all"]
-    for band, figures in tile_statistics(tile_store, "train", modality, samples).items():
+    computed = tile_statistics(tile_store, "train", modality, samples)
+    assert list(computed) == list(band_names(modality))
+    for band, figures in computed.items():
         assert figures["mean"] == pytest.approx(recorded[band]["mean"], rel=1e-12)
         assert figures["std"] == pytest.approx(recorded[band]["std"], rel=1e-12)
 
