@@ -134,6 +134,21 @@ def test_shares_of_the_labels_are_ranked_among_themselves(summary):
     assert sorted(marks.values()) == ["best", "best", "second", "second"]
 
 
+def test_only_two_scores_are_marked_and_none_that_is_no_number(summary):
+    means = [f"{metric}_mean" for metric in ("oa", "aa", "miou", "mf1")]
+    ours = summary[(summary["task"] == "osm") & (summary["modality"] == "s2")]
+    random = ours[ours["encoder"] == "random"]
+    unscored = random.assign(encoder="unscored", **dict.fromkeys(means, float("nan")))
+    third = random.assign(encoder="third", **{name: random[name] - 0.5 for name in means})
+    for order in ([unscored, ours, third], [third, unscored, ours], [ours, unscored, third]):
+        table = task_table(pd.concat(order, ignore_index=True), "osm", read_published())
+        rows = dict(table.sections)["Sentinel-2"]
+        for column in range(8):
+            marks = {row.labels[0]: row.cells[column].mark for row in rows}
+            assert (marks["unscored"], marks["third"]) == ("", "")
+            assert {marks["random"], marks["midF_s2"]} == {"best", "second"}
+
+
 def test_published_shares_of_the_labels_stay_apart(summary):
     published = read_published()
     few = published.assign(label_fraction=0.1, percent=1.0)

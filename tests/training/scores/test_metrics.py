@@ -81,6 +81,14 @@ def test_a_class_that_is_only_predicted_counts_against_iou_but_not_accuracy():
     assert scores.aa == 0.5
 
 
+def test_precision_is_of_what_is_predicted_and_recall_of_what_is_labelled():
+    label, prediction = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 1, 1])
+    found = ConfusionMatrix(2).update(prediction, label).scores().per_class
+    assert found.precision == pytest.approx((1, 1 / 3))
+    assert found.recall == pytest.approx((1 / 3, 1))
+    assert found.f1 == pytest.approx((1 / 2, 1 / 2))
+
+
 def test_nothing_to_score_is_not_a_number():
     scores = ConfusionMatrix(2).update(torch.zeros(4), torch.full((4,), NO_LABEL)).scores()
     assert all(math.isnan(value) for value in (scores.oa, scores.aa, scores.miou, scores.mf1))

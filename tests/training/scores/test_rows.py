@@ -38,8 +38,10 @@ def test_other_programs_read_the_columns_of_a_row(tmp_path):
     assert json.loads(found["confusion"]) == row.counts_TCC.sum(0).tolist()
     assert json.loads(found["classes"]) == list(CLASSES) and found["seed"] == 1
     hits = row.confusion_CC.diagonal()
+    assert found["test_tiles"] == len(row.tiles) == len(row.counts_TCC)
     assert found["oa"] == hits.sum() / row.confusion_CC.sum()
     assert found["recall.water"] == hits[0] / row.confusion_CC[0].sum()
+    assert found["precision.water"] == hits[0] / row.confusion_CC[:, 0].sum()
     assert np.isnan(found["iou.snow_and_ice"])
 
 
