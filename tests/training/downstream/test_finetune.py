@@ -83,6 +83,54 @@ def test_the_rate_falls_as_released():
     assert [learning_rate_at(epoch, protocol) for epoch in (40, 49)] == [1e-5, 1e-5]
 
 
+class Watched(nn.Module):
+    """Writes down how it is trained: mode, left-over gradient, and a sum of each image."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(13, NUM_CLASSES, 1)
+        self.training_modes, self.fresh, self.sums = [], [], []
+
+    def forward(self, image_BCHW):
+        gradient = self.layer.weight.grad
+        self.training_modes.append(self.training)
+        self.fresh.append(gradient is None or not gradient.any())
+        self.sums.append([round(value, 2) for value in image_BCHW.double().sum((1, 2, 3)).tolist()])
+        return self.layer(image_BCHW)
+
+
+class RateFabric(Fabric):
+    """Keeps the optimizer, to read its rate after every step."""
+
+    rates: list[float]
+
+    def setup_optimizers(self, *optimizers):
+        self.optimizer = super().setup_optimizers(*optimizers)
+        self.rates = []
+        return self.optimizer
+
+    def backward(self, *arguments, **options):
+        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        super().backward(*arguments, **options)
+
+
+@pytest.mark.parametrize("recipe", [CropRecipe(None, 0.0, 0.0, 3), CropRecipe(16, 0.0, 0.0, 3)])
+def test_every_epoch_has_its_rate_its_order_and_its_crops(tile_store, inputs, recipe):
+    network, fabric = Watched(), RateFabric(accelerator="cpu", devices=1)
+    data = {name: TileDataset(tile_store, name, ("s2",)) for name in ("train", "test")}
+    protocol = Protocol(4, 1e-2, 1e-5, 0.75, 0.0, len(data["train"]), recipe)
+    prepared = fabric.setup_module(network.eval())
+    train(fabric, prepared, inputs, data["train"], protocol, NUM_CLASSES)
+    assert network.training_modes == network.fresh == [True] * 4
+    assert fabric.rates == pytest.approx([learning_rate_at(epoch, protocol) for epoch in range(4)])
+    assert fabric.rates[0] == 1e-2 and fabric.rates[3] == pytest.approx(1e-5)
+    assert len({tuple(sums) for sums in network.sums}) == 4
+    contents = {tuple(sorted(sums)) for sums in network.sums}
+    assert len(contents) == (1 if recipe.crop is None else 4)
+    score_tiles(network.train(), inputs, data["test"], NUM_CLASSES, 4, fabric.device)
+    assert set(network.training_modes[4:]) == {False}
+
+
 def test_labels_beyond_the_classes_are_refused(tile_store, inputs):
     data = TileDataset(tile_store, "test", ("s2",))
     with pytest.raises(PipelineError, match="has the label 3, the task has the classes 0 to 2"):
