@@ -52,6 +52,8 @@ def test_a_share_is_part_of_every_larger_one_and_follows_the_seed():
     assert [len(share) for share in shares] == [1, 5, 25, 50]
     assert shares[0] < shares[1] < shares[2] < shares[3] == set(samples.tolist())
     assert set(drawn_tiles(samples, 0.5, 1).tolist()) != shares[2]
+    in_order = drawn_tiles(samples, 0.5, 0).tolist()
+    assert in_order == sorted(in_order), "as stored: neighbours are read together"
 
 
 def test_only_complete_tiles_count(tile_store):
