@@ -98,12 +98,18 @@ def test_shards_sizes_and_dates_follow_the_settings(location_settings):
 def test_the_split_is_drawn_apart_from_place_and_dates(location_settings):
     options = {"sampler": "cities", "count": 2000}
     few = drawn(location_settings({**options, "validation_share": 0.05}))
-    more = drawn(location_settings({**options, "validation_share": 0.2}))
+    settings = location_settings({**options, "validation_share": 0.2})
+    more = drawn(settings)
     assert [each.grid for each in few] == [each.grid for each in more]
     assert [each.dates for each in few] == [each.dates for each in more]
     validation = {each.sample for each in few if each.split == "validation"}
     assert len(validation) / 2000 == pytest.approx(0.05, abs=0.015)
     assert validation < {each.sample for each in more if each.split == "validation"}
+    shifts = {"train": [], "validation": []}
+    for each in more:
+        shifts[each.split].append((settings.seasons.reference_dates[0] - each.dates[0]).days)
+    # Each mean is that of 0 to 364 days, with a standard error of 5 days at most.
+    assert np.mean(shifts["validation"]) == pytest.approx(np.mean(shifts["train"]), abs=25)
     none = drawn(location_settings({**options, "count": 50, "validation_share": 0.0}))
     assert {each.split for each in none} == {"train"}
 
