@@ -111,6 +111,9 @@ def test_plausible_and_empty_builds_go_on(osm, dw):
     check_numbering([measure_agreement(osm, dw)], SETTINGS.plausible_agreement)
     check_numbering([], SETTINGS.plausible_agreement)
     check_numbering([Agreement(100, 0, 0, 0)], SETTINGS.plausible_agreement)
+    check_numbering([Agreement(100, 100, 50, 10), Agreement(100, 100, 50, 15)], 0.25)
+    with pytest.raises(PipelineError, match=r"agree on 24.0% of 100 pixels, under 25%"):
+        check_numbering([Agreement(100, 100, 50, 10), Agreement(100, 100, 50, 14)], 0.25)
 
 
 @pytest.mark.parametrize(

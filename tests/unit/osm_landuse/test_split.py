@@ -54,6 +54,20 @@ def test_a_tile_that_goes_or_comes_leaves_the_test_set_nearly_as_it_was(tiles):
         assert len(testing - still) <= 5
 
 
+def test_a_trace_of_a_class_does_not_count_as_its_presence(tiles):
+    traced = [KeptTile(t.tile_id, t.published_split, t.class_pixels.copy()) for t in tiles]
+    for one in traced:
+        absent = one.class_pixels == 0
+        one.class_pixels[absent] = one.class_pixels.sum() // 200
+    assert assign_splits(traced, 400, seed=0) == assign_splits(tiles, 400, seed=0)
+
+
+def test_shares_that_round_up_draw_no_tile_too_many():
+    tiles = [tile(number, "train", number % 3) for number in range(30)]
+    splits = assign_splits(tiles, test_tiles=2, seed=0)
+    assert list(splits.values()).count("test") == 2
+
+
 def test_more_published_test_tiles_than_asked_all_stay(tiles):
     splits = assign_splits(tiles, test_tiles=100, seed=0)
     assert list(splits.values()).count("test") == 300
