@@ -9,14 +9,18 @@ import itertools
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import ee
 import numpy as np
 import pytest
 
 from pipeline.candidates import SeasonCandidates
+from pipeline.dynamic_world.expert_tile import ExpertTile
+from pipeline.dynamic_world.pixels import fetch_images
+from pipeline.dynamic_world.queries import ask_candidates
 from pipeline.earthengine.errors import Fatal, Missing, TooBig
-from pipeline.earthengine.pixels import fetch_season, read_npy, request_grid
+from pipeline.earthengine.pixels import fetch_label, fetch_season, read_npy, request_grid
 from pipeline.earthengine.queries import S2_COLLECTION, select_candidates
 from pipeline.earthengine.session import earth_engine
 from pipeline.grid import PatchGrid, mgrs_epsg, patch_grid
@@ -24,6 +28,7 @@ from pipeline.ledger import Status
 from pipeline.locations.location import Location
 from pipeline.quality import nodata_share
 from pipeline.selection import choose_scenes
+from pipeline.sensors import cube_bands
 from pipeline.settings.dataset import LARGEST_PATCH_PIXELS
 from pipeline.settings.tree import validate_settings
 
@@ -83,7 +88,16 @@ def rows(answers):
 
 
 @pytest.fixture(scope="module")
-def pixels_client(settings, answers, rows):
+def around_a_tile(settings, answers):
+    """What the archive says of an expert tile over the first place: one request."""
+    tile = ExpertTile(0, "munich", "test", DATES[2], LOCATIONS[0].grid, Path("munich.tif"), "")
+    with earth_engine(settings, "standard", 2) as client:
+        ((_, found),) = ask_candidates(client, [tile], settings.dynamic_world)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pixels_client(settings, answers, around_a_tile, rows):
     """An open session on the endpoint for pixels."""
     with earth_engine(settings, "high_volume", 4) as client:
         yield client
@@ -125,6 +139,16 @@ def test_most_clear_scenes_have_a_dynamic_world_twin_of_the_same_index(answers):
     assert np.mean(twins) > 0.5
 
 
+def test_scenes_around_a_tile_come_with_their_crs_and_what_holds_it_whole(around_a_tile):
+    optical = {scene.index for scene in around_a_tile.optical}
+    radar = {scene.index for scene in around_a_tile.radar}
+    assert optical and radar and around_a_tile.optical_count >= len(optical)
+    assert around_a_tile.radar_epsg.keys() == radar
+    assert set(around_a_tile.radar_epsg.values()) <= {32631, 32632, 32633}
+    assert around_a_tile.covering & optical and around_a_tile.covering & radar
+    assert around_a_tile.covering <= optical | radar
+
+
 def test_whole_seasons_arrive_native_and_plausible(pixels_client, rows, caplog):
     for sample, row in rows.items():
         season = fetch_season(pixels_client, row, LOCATIONS[sample].grid)
@@ -133,6 +157,27 @@ def test_whole_seasons_arrive_native_and_plausible(pixels_client, rows, caplog):
         assert -3500 < np.median(season.s1[0]) < 1000
         assert np.median(season.s1[1]) < np.median(season.s1[0])
     assert "varies within its own pixels" not in caplog.text
+
+
+def test_bilinear_leaves_pixels_of_the_own_grid_as_they_are(pixels_client, rows):
+    sample, row = next(iter(rows.items()))
+    grid = LOCATIONS[sample].grid
+    season = fetch_season(pixels_client, row, grid)
+    resampled = fetch_images(pixels_client, row.s2_id, row.s1_id, grid)
+    assert not resampled.s2_masked and not resampled.s1_masked
+    fine = [band.name for band in cube_bands("sentinel-2")].index("B8")
+    assert np.array_equal(resampled.stored()["s2"][fine], season.s2_10m[3])
+
+
+def test_beyond_a_scene_nothing_is_taken_for_data(pixels_client, rows):
+    """Masked pixels arrive as 0, which is water, unless they are filled beyond the footprint."""
+    sample, row = next(iter(rows.items()))
+    grid = LOCATIONS[sample].grid
+    beyond = PatchGrid(grid.epsg, grid.left, grid.top - 1_200_000.0, 12, 12)
+    images = fetch_images(pixels_client, row.s2_id, row.s1_id, beyond)
+    assert (images.s2 == -1.0).all() and (images.s1 == -9999.0).all()
+    assert (fetch_label(pixels_client, row.dw_id, beyond) == 255).all()
+    assert nodata_share(fetch_season(pixels_client, row, beyond)) == 1.0
 
 
 def raw(client, image, names, grid):
@@ -190,3 +235,14 @@ def test_refusals_are_told_apart(pixels_client, rows):
     large = PatchGrid(grid.epsg, grid.left, grid.top, size, size)
     with pytest.raises(TooBig):
         raw(pixels_client, scene(row).toFloat(), ("B4",), large)
+
+
+def test_a_byte_of_mask_counts_for_every_band(pixels_client, rows):
+    """Without it, 13 bands of two bytes would be two thirds of what one answer may hold."""
+    sample, row = next(iter(rows.items()))
+    names = tuple(band.name for band in cube_bands("sentinel-2"))
+    image = ee.Image(f"{S2_COLLECTION}/{row.s2_id}").select(list(names))
+    grid = LOCATIONS[sample].grid
+    side = LARGEST_PATCH_PIXELS + 6
+    with pytest.raises(TooBig):
+        raw(pixels_client, image, names, PatchGrid(grid.epsg, grid.left, grid.top, side, side))
