@@ -15,7 +15,7 @@ from pipeline.simulator.server import SimulatedEarthEngine
 PROJECT = "offline-test"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def loopback_only():
     """Keep `ee.Initialize` from waiting for a proxy or for a host that cannot be reached."""
     with pytest.MonkeyPatch.context() as environment:

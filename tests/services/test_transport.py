@@ -163,7 +163,8 @@ def test_a_silent_connection_is_kept_alive(transport, server, url):
 
 def test_proxies_of_the_environment_are_not_for_this_machine(url, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     transport = PooledTransport(connections=1, timeout_s=60, loopback=True)
     assert transport.request(f"{url}/plain")[1] == b"plain"
     transport.close()
