@@ -24,7 +24,7 @@ from pipeline.ledger import SeasonRecord
 from pipeline.outcomes import Outcomes
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.store.commit import Commit, damaged_files, read_commit
-from pipeline.store.create import read_attributes, require_same_dataset
+from pipeline.store.create import read_attributes, require_same_dataset, stored_location_count
 from pipeline.store.groups import read_records, write_records
 from pipeline.store.index import SampleRows, write_index
 from pipeline.store.layout import NO_TIME, RECORD_ARRAYS, VALID
@@ -73,7 +73,7 @@ def finish_store(
     require_same_dataset(store, settings)
     if not locations.is_file():
         raise PipelineError(f"{locations} does not exist; run the step locations first")
-    columns = {array.name: read_records(store, array.name) for array in (*RECORD_ARRAYS, VALID)}
+    columns = _columns(store, pq.read_metadata(locations).num_rows)
     counts: Counter[str] = Counter()
     labels = open_chunks(store / "label")
     with write_index(index, pq.read_schema(locations), settings.dataset_hash()) as writer:
@@ -134,6 +134,19 @@ def _check_locations(number: int, places: pa.Table, commit: Commit) -> None:
             f"shard {number} was committed for {len(found)} locations, the table of locations has "
             f"{len(expected)} in it, or others; run the build again"
         )
+
+
+def _columns(store: Path, located: int) -> dict[str, NDArray[Any]]:
+    """The arrays without pixels, empty; samples that the table of locations has no more stay.
+
+    What is written again is not read before: so finishing again heals records that were lost.
+    """
+    count = stored_location_count(store)
+    columns = {array.name: array.empty(count) for array in (*RECORD_ARRAYS, VALID)}
+    if located < count:
+        for name, values in columns.items():
+            values[located:] = read_records(store, name, slice(located, None))
+    return columns
 
 
 def _fill_columns(columns: dict[str, NDArray[Any]], shard: ShardRows, outcomes: Outcomes) -> None:

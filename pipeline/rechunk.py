@@ -37,7 +37,8 @@ from pipeline.sensors import cube_bands
 from pipeline.store.description import band_table
 from pipeline.store.groups import require_arrays
 from pipeline.store.interpolation import Method, interpolate
-from pipeline.store.metadata import ROOT_DOCUMENT, add_band_names
+from pipeline.store.layout import CRC32C, Codecs
+from pipeline.store.metadata import ROOT_DOCUMENT, add_band_names, chunk_codecs, with_empty_files
 from pipeline.verify.stored import SampleReader, StoredArray, StoredGroup, open_groups
 
 RECHUNKED_LAYOUT = "noldo-rechunked-1"
@@ -114,7 +115,7 @@ def fill_blocks(
             place = slice(block.start, block.stop)
             array[place] = pixels
             if valid[place].any() and not _there(folder, target, first):
-                _with_empty_files(array)[place] = pixels
+                with_empty_files(array)[place] = pixels
             written += 1
     return written
 
@@ -130,13 +131,6 @@ def _read_block(
         else:
             values[row] = pixels[target.sources[0].name].reshape(target.shape[1:])
     return values
-
-
-def _with_empty_files(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
-    """The same array, that writes files without data, too."""
-    config: Any = {"order": "C", "write_empty_chunks": True}
-    metadata: Any = array.metadata
-    return zarr.Array(zarr.AsyncArray(metadata, array.store_path, config))
 
 
 def _there(folder: Path, target: Target, sample: int) -> bool:
@@ -248,6 +242,8 @@ def _copy_records(group: StoredGroup, folder: Path, targets: Sequence[Target]) -
     """Copy the arrays without pixels, coordinates of the axes that are left among them."""
     dimensions = {name for target in targets for name in target.dimensions}
     kept = {name for array in group.arrays for name in array.dimensions} & dimensions
+    for name in group.record_names:
+        group.record(name)  # one that is lost or damaged is told, not copied
     for name in (*group.record_names, *sorted(kept)):
         shutil.rmtree(folder / name, ignore_errors=True)
         for file in (group.path / name).rglob("*"):
@@ -269,17 +265,14 @@ def _create(node: zarr.Group, group: StoredGroup, target: Target, plan: Plan) ->
         dtype=target.dtype,
         fill_value=target.sources[0].nodata,
         filters=None,
-        compressors=_compressors(document),
+        compressors=_with_checksum(chunk_codecs(document)),
         dimension_names=target.dimensions,
         attributes=attributes,
     )
 
 
-def _compressors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    codecs = document["codecs"]
-    if codecs[0]["name"] == "sharding_indexed":
-        codecs = codecs[0]["configuration"]["codecs"]
-    return [codec for codec in codecs if codec["name"] != "bytes"]
+def _with_checksum(codecs: Codecs) -> Codecs:
+    return codecs if CRC32C in codecs else (*codecs, CRC32C)
 
 
 def _attributes(group: StoredGroup, targets: Sequence[Target], plan: Plan) -> dict[str, Any]:

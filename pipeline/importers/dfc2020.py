@@ -30,7 +30,7 @@ from pipeline.importers.tile_import import (
 from pipeline.importers.units import Decoded, Files, Key
 from pipeline.legend import UNLABELLED
 from pipeline.sensors import cube_bands
-from pipeline.store.layout import ZSTD
+from pipeline.store.layout import LABEL_CODECS
 from pipeline.store.tile_layout import (
     TILES_PER_SHARD,
     TileArray,
@@ -49,7 +49,7 @@ def dfc2020_release(harmonise: bool) -> TileRelease:
         name="label",
         dtype="uint8",
         nodata=UNLABELLED,
-        compressor=ZSTD,
+        codecs=LABEL_CODECS,
         attributes={"long_name": "land cover, eight classes", "_FillValue": UNLABELLED}
         | flag_attributes("dfc2020"),
     )

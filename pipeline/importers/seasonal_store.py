@@ -15,7 +15,6 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
-from pipeline.atomic_file import write_atomically
 from pipeline.errors import PipelineError
 from pipeline.importers.offset import UNKNOWN
 from pipeline.importers.reflectance import AS_PUBLISHED
@@ -24,6 +23,7 @@ from pipeline.sensors import bands_of, cube_bands
 from pipeline.settings.dataset import SEASONS
 from pipeline.store.create import read_attributes
 from pipeline.store.description import band_table, common_attributes
+from pipeline.store.groups import write_records
 from pipeline.store.layout import (
     NATIVE_LAYOUT,
     PIXEL_ARRAYS,
@@ -38,6 +38,7 @@ from pipeline.store.metadata import (
     add_pixel_coordinates,
     add_record_array,
     consolidated_documents,
+    write_documents,
 )
 
 CUBE_LAYOUT = "noldo-cube-1"
@@ -119,7 +120,6 @@ class SeasonalStore:
                 (SEASONS, *self._season_shape(array)),
                 array.dtype,
                 array.nodata,
-                array.compressor,
                 array.seasons_per_chunk == 1,
             )
             for array in self.arrays
@@ -144,11 +144,9 @@ class SeasonalStore:
                 "choose another name or remove the folder"
             )
         documents = self._documents(attributes)
-        root = documents.pop(ROOT_DOCUMENT)
-        _refuse_foreign_folder(self.path, {key.split("/")[0] for key in documents})
-        for key, content in documents.items():
-            write_atomically(self.path / key, content)
-        write_atomically(self.path / ROOT_DOCUMENT, root)
+        ours = {key.split("/")[0] for key in documents} - {ROOT_DOCUMENT}
+        _refuse_foreign_folder(self.path, ours)
+        write_documents(self.path, documents)
 
     def _season_shape(self, array: PixelArray) -> tuple[int, ...]:
         if array.name == "s2":
@@ -185,7 +183,7 @@ class SeasonalStore:
             dtype=array.dtype,
             fill_value=array.nodata,
             filters=None,
-            compressors=[array.compressor],
+            compressors=array.codecs,
             dimension_names=array.dimensions,
             attributes=array.attributes | {"spatial:dimensions": array.dimensions[-2:]},
         )
@@ -223,15 +221,9 @@ def _bands(array: PixelArray) -> Any:
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays without pixels, ``valid`` last: whoever sees it sees all the rest."""
     for array in _ALL_RECORDS:
-        stored = zarr.open_array(path / array.name, mode="r+")
-        stored[...] = columns[array.name]
+        write_records(path, array.name, columns[array.name])
 
 
 def empty_columns(count: int) -> dict[str, NDArray[Any]]:
     """Every array without pixels at its fill value, to be filled and written."""
-    columns: dict[str, NDArray[Any]] = {}
-    for array in _ALL_RECORDS:
-        dtype: Any = object if array.dtype == "string" else array.dtype
-        shape = (count, SEASONS) if array.seasonal else (count,)
-        columns[array.name] = np.full(shape, array.fill, dtype)
-    return columns
+    return {array.name: array.empty(count) for array in _ALL_RECORDS}

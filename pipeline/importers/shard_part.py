@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.atomic_file import atomic_file, write_atomically
 from pipeline.importers.members import DamagedMember
 from pipeline.importers.units import Decoded, Unit
+from pipeline.store.metadata import read_codecs
 from pipeline.store.shard_file import ShardFile
 
 REFUSED = "refused"
@@ -37,7 +38,6 @@ class StoredArray:
         shape: Of one sample.
         dtype: As stored.
         nodata: As stored.
-        compressor: Codec of the inner chunks, as in Zarr's metadata.
         seasonal_chunks: Whether each place along the first axis of a sample is a chunk of its own.
     """
 
@@ -45,7 +45,6 @@ class StoredArray:
     shape: tuple[int, ...]
     dtype: str
     nodata: int
-    compressor: dict[str, Any]
     seasonal_chunks: bool = False
 
     @property
@@ -131,6 +130,7 @@ def _write_files(job: ShardJob) -> tuple[dict[str, str], dict[int, Any]]:
         writers = {
             array.name: _shard_file(
                 open_files.enter_context(atomic_file(job.folder / array.key(job.shard))),
+                job.folder,
                 array,
                 job.size,
             )
@@ -162,11 +162,11 @@ def write_empty_shards(plan: PartPlan) -> None:
             path = plan.folder / array.key(shard)
             if not path.is_file():
                 with atomic_file(path) as file:
-                    _shard_file(file, array, plan.shard_size).finish()
+                    _shard_file(file, plan.folder, array, plan.shard_size).finish()
 
 
-def _shard_file(file: BinaryIO, array: StoredArray, size: int) -> ShardFile:
-    return ShardFile(file, (size, *array.chunk_counts), array.compressor)
+def _shard_file(file: BinaryIO, folder: Path, array: StoredArray, size: int) -> ShardFile:
+    return ShardFile(file, (size, *array.chunk_counts), read_codecs(folder / array.name))
 
 
 def read_facts(work: Path, group: str, part: str, shard: int) -> dict[int, dict[str, Any]]:

@@ -271,9 +271,7 @@ def _plan(
 ) -> PartPlan:
     index = {sample: number for number, sample in enumerate(ids)}
     present = inventory.parts[name].get(array.name, [])
-    stored = StoredArray(
-        array.name, array.tile_shape(group.size), array.dtype, array.nodata, array.compressor
-    )
+    stored = StoredArray(array.name, array.tile_shape(group.size), array.dtype, array.nodata)
     samples = {sample: index[sample] for sample in present}
     size = group.shard_size
     return PartPlan(name, array.name, store / name, samples, (stored,), group.count, size)

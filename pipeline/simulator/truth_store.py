@@ -91,7 +91,7 @@ def _create(path: Path, noisy: xr.Dataset) -> None:
         dtype=_LABEL.dtype,
         fill_value=_LABEL.nodata,
         filters=None,
-        compressors=[_LABEL.compressor],
+        compressors=_LABEL.codecs,
         dimension_names=_LABEL.dimensions,
         attributes=_LABEL.attributes | {"long_name": "true land-cover class of the day"},
     )
@@ -100,7 +100,7 @@ def _create(path: Path, noisy: xr.Dataset) -> None:
 def _write_shard(path: Path, size: int, labels: NDArray[np.uint8]) -> None:
     """One file, also where no sample is complete: readers take a missing one for lost."""
     with atomic_file(path) as file:
-        writer = ShardFile(file, (size,), _LABEL.compressor)
+        writer = ShardFile(file, (size,), _LABEL.codecs)
         for row, seasons in enumerate(labels):
             writer.append((row,), seasons, _LABEL.nodata)
         writer.finish()

@@ -6,6 +6,7 @@ nothing but the folder.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,10 @@ from pipeline.store.metadata import (
     add_band_names,
     add_pixel_coordinates,
     add_record_array,
+    codecs_in_use,
     consolidated_documents,
     json_bytes,
+    write_documents,
 )
 from pipeline.store.object_path import StorePath
 
@@ -40,6 +43,8 @@ def create_store(path: Path, settings: Settings, location_count: int) -> None:
 
     A store that is large enough is left as it is; none ever shrinks. The root document, which holds
     the consolidated metadata, is replaced last, so that a reader sees the old size or the new one.
+    A store that grows keeps the codecs it was begun with: that of an earlier version has chunks
+    without checksums.
 
     Args:
         path: Folder of the store.
@@ -52,11 +57,7 @@ def create_store(path: Path, settings: Settings, location_count: int) -> None:
     refuse_other_store(path, settings)
     if read_attributes(path) is not None and stored_location_count(path) >= location_count:
         return
-    documents = _documents(settings, location_count)
-    root = documents.pop(ROOT_DOCUMENT)
-    for key, content in documents.items():
-        write_atomically(path / key, content)
-    write_atomically(path / ROOT_DOCUMENT, root)
+    write_documents(path, _documents(path, settings, location_count))
 
 
 def refuse_other_store(path: Path, settings: Settings) -> None:
@@ -175,8 +176,8 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
-    """Every file of an empty store: metadata, and the chunks of the coordinates."""
+def _documents(path: Path, settings: Settings, location_count: int) -> dict[str, bytes]:
+    """Every file of an empty store: metadata, and the chunks of all that has no pixels."""
     import zarr  # late: Snakemake reads this module at every start
     from zarr.storage import MemoryStore
 
@@ -184,7 +185,9 @@ def _documents(settings: Settings, location_count: int) -> dict[str, bytes]:
     store = MemoryStore(content)
     group = zarr.create_group(store, zarr_format=3, attributes=group_attributes(settings))
     for pixel_array in PIXEL_ARRAYS:
-        _add_pixel_array(group, pixel_array, settings, location_count)
+        codecs = codecs_in_use(path / pixel_array.name, pixel_array.codecs)
+        begun = replace(pixel_array, codecs=codecs)
+        _add_pixel_array(group, begun, settings, location_count)
     for record_array in (*RECORD_ARRAYS, VALID):
         add_record_array(group, record_array, location_count)
     _add_coordinates(group, settings.grid.pixels)
@@ -203,7 +206,7 @@ def _add_pixel_array(
         dtype=array.dtype,
         fill_value=array.nodata,
         filters=None,
-        compressors=[array.compressor],
+        compressors=array.codecs,
         dimension_names=array.dimensions,
         attributes=array.attributes | {"spatial:dimensions": array.dimensions[-2:]},
     )

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_file import sync
 from pipeline.errors import PipelineError
+from pipeline.store.chunk_files import require_record_files
 from pipeline.store.create import read_attributes
 from pipeline.store.damage import told_if_damaged
-from pipeline.store.metadata import ROOT_DOCUMENT
+from pipeline.store.metadata import ROOT_DOCUMENT, with_empty_files
 from pipeline.store.object_path import StorePath
 
 _LAYOUTS = "noldo-"
@@ -105,18 +106,21 @@ def read_records(group: Path, name: str, rows: int | slice = slice(None)) -> NDA
         rows: Samples to read.
 
     Raises:
-        PipelineError: It is missing or damaged.
+        PipelineError: It is missing or damaged, or has lost a file.
     """
     try:
         with told_if_damaged(group / name):
-            return np.asarray(zarr.open_array(group / name, mode="r")[rows])
+            array = zarr.open_array(group / name, mode="r")
+            key = (rows, *(slice(None) for _ in array.shape[1:]))
+            require_record_files(group / name, array.shape, array.chunks, key)
+            return np.asarray(array[rows])
     except FileNotFoundError:
         raise _missing(group, name) from None
 
 
 def write_records(group: Path, name: str, values: Sequence[Any] | NDArray[Any]) -> None:
     """Write an array of one value per sample, or per sample and season, and wait for the disk."""
-    array: Any = zarr.open_array(group / name, mode="r+")
+    array: Any = with_empty_files(zarr.open_array(group / name, mode="r+"))
     array[...] = np.asarray(values, dtype=array.dtype)
     for chunk in (group / name / "c").rglob("*"):
         if chunk.is_file():

@@ -4,6 +4,7 @@ One inner chunk is one (sample, season) with all bands; labels keep the four sea
 one chunk, because the smoothing prior needs them together. One shard holds `shard_size` samples,
 all seasons, and is one file, written by one job. Arrays of one value per sample (or per sample and
 season) have chunks of a fixed length, so that a growing dataset changes shapes and nothing else.
+Every chunk carries a checksum, so that no reader takes a flipped bit for data.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.legend import UNLABELLED, load_legend
 from pipeline.season_pixels import LABEL_NODATA, S1_NODATA, S2_NODATA
@@ -44,6 +46,22 @@ Blosc say themselves how they were made, so that a store may hold some of an old
 ZSTD: dict[str, Any] = {"name": "zstd", "configuration": {"level": 15, "checksum": False}}
 """For 8-bit labels, which a shuffle would make larger; higher levels also decode faster."""
 
+CRC32C: dict[str, Any] = {"name": "crc32c"}
+"""Last codec of every chunk of pixels: four bytes, the CRC-32C of what the compressor made.
+Source: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/index.html"""
+
+RECORD_ZSTD: dict[str, Any] = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
+"""For everything without pixels: frames of zstd with the checksum of their content. It also tells
+that every chunk has its file, written as the array is made; stores of earlier versions have neither
+(`pipeline.store.chunk_files`)."""
+
+
+Codecs = tuple[dict[str, Any], ...]
+"""What the bytes of a chunk pass through, in this order: compressor, checksum."""
+
+IMAGERY_CODECS: Codecs = (BLOSC_SHUFFLE, CRC32C)
+LABEL_CODECS: Codecs = (ZSTD, CRC32C)
+
 
 @dataclass(frozen=True)
 class PixelArray:
@@ -56,7 +74,7 @@ class PixelArray:
         nodata: As stored; also Zarr's fill value.
         band_dimension: Name of the band axis, empty if there is none.
         seasons_per_chunk: 1, or all four.
-        compressor: Codec of the inner chunks, as in Zarr's metadata.
+        codecs: Of the inner chunks, behind ``bytes``, as in Zarr's metadata.
         attributes: CF attributes.
     """
 
@@ -66,7 +84,7 @@ class PixelArray:
     nodata: int
     band_dimension: str
     seasons_per_chunk: int
-    compressor: dict[str, Any]
+    codecs: Codecs
     attributes: dict[str, Any]
 
     @property
@@ -124,6 +142,11 @@ class RecordArray:
         """Names of the axes."""
         return ["sample", "time"] if self.seasonal else ["sample"]
 
+    def empty(self, count: int) -> NDArray[Any]:
+        """The values of so many samples that have none yet, to be filled and written."""
+        dtype: Any = object if self.dtype == "string" else self.dtype
+        return np.full((count, SEASONS) if self.seasonal else (count,), self.fill, dtype)
+
 
 def _reflectance(name: str, pixel_size: int) -> PixelArray:
     return PixelArray(
@@ -133,7 +156,7 @@ def _reflectance(name: str, pixel_size: int) -> PixelArray:
         nodata=S2_NODATA,
         band_dimension=f"band_{pixel_size}m",
         seasons_per_chunk=1,
-        compressor=BLOSC_SHUFFLE,
+        codecs=IMAGERY_CODECS,
         attributes={
             "long_name": f"Sentinel-2 L1C top-of-atmosphere reflectance, {pixel_size} m bands",
             "units": "1e-4",
@@ -164,7 +187,7 @@ PIXEL_ARRAYS: tuple[PixelArray, ...] = (
         nodata=S1_NODATA,
         band_dimension="band_s1",
         seasons_per_chunk=1,
-        compressor=BLOSC_SHUFFLE,
+        codecs=IMAGERY_CODECS,
         attributes={
             "long_name": "Sentinel-1 GRD IW backscatter coefficient (sigma nought)",
             "units": "dB",
@@ -179,7 +202,7 @@ PIXEL_ARRAYS: tuple[PixelArray, ...] = (
         nodata=LABEL_NODATA,
         band_dimension="",
         seasons_per_chunk=SEASONS,
-        compressor=ZSTD,
+        codecs=LABEL_CODECS,
         attributes=_label_attributes(),
     ),
 )

@@ -24,6 +24,7 @@ from pyproj import CRS
 from pipeline.atomic_file import atomic_file
 from pipeline.errors import run_step
 from pipeline.grid import PatchGrid, crs_transformer
+from pipeline.store.chunk_files import require_record_files
 from pipeline.store.damage import told_if_damaged
 from pipeline.store.groups import group_names, require_arrays, store_attributes
 from pipeline.store.layout import NO_TIME, holds_pixels
@@ -136,7 +137,7 @@ def index_store(
 
     Raises:
         PipelineError: There is no store of ours at the path, or it lacks an array, or one of them
-            is damaged.
+            is damaged or has lost a file.
     """
     attributes = store_attributes(store, ("dataset_hash", "code_version"))
     known = known or {}
@@ -248,8 +249,11 @@ class _Group:
         return pa.Table.from_arrays(arrays, schema=schema)
 
     def _read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        array = self._arrays[name]
+        key = (slice(start, stop), *(slice(None) for _ in array.shape[1:]))
+        require_record_files(self._path / name, array.shape, array.chunks, key)
         with told_if_damaged(self._path / name):
-            return np.asarray(self._arrays[name][start:stop])
+            return np.asarray(array[key])
 
     def _footprints(self, columns: Mapping[str, Any], rows: int) -> list[bytes | None]:
         names = ("epsg", "left", "top", "x_step", "y_step")

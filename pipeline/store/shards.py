@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.atomic_file import atomic_file
 from pipeline.season_pixels import SeasonPixels
 from pipeline.settings.dataset import SEASONS
-from pipeline.store.layout import PIXEL_ARRAYS, PixelArray, shard_files
+from pipeline.store.layout import PIXEL_ARRAYS, Codecs, PixelArray, shard_files
+from pipeline.store.metadata import read_codecs
 from pipeline.store.shard_file import ShardFile
 
 
@@ -76,7 +77,12 @@ def write_shard(
     samples = _complete_samples(shape.samples_of(shard), pixels)
     with ExitStack() as open_files:
         writers = [
-            _ShardWriter(array, shape, open_files.enter_context(atomic_file(path)))
+            _ShardWriter(
+                array,
+                shape,
+                open_files.enter_context(atomic_file(path)),
+                read_codecs(store_path / array.name),
+            )
             for array, path in zip(PIXEL_ARRAYS, shard_files(store_path, shard), strict=True)
         ]
         for sample in samples:
@@ -113,12 +119,14 @@ def _complete_samples(allowed: range, pixels: Mapping[tuple[int, int], SeasonPix
 class _ShardWriter:
     """Appends the samples of one array to its open file."""
 
-    def __init__(self, array: PixelArray, shape: StoreShape, file: BinaryIO) -> None:
+    def __init__(
+        self, array: PixelArray, shape: StoreShape, file: BinaryIO, codecs: Codecs
+    ) -> None:
         self.array = array
         self._shape = shape
         chunks_per_sample = SEASONS // array.seasons_per_chunk
         counts = (shape.shard_size, chunks_per_sample)
-        self._file = ShardFile(file, counts, array.compressor)
+        self._file = ShardFile(file, counts, codecs)
 
     def append(self, sample: int, seasons: list[SeasonPixels]) -> None:
         """Add all seasons of one sample."""

@@ -1,12 +1,10 @@
 """The values of an open store, read when asked for: what is wrong with its files is one line.
 
 Zarr reads an array whose file is gone as if it had no data, and xarray passes on whatever a codec
-says of damaged bytes. Here both are told, so that nobody takes a lost file for nodata. Files that
-hold no valid sample may be missing: of a store that is copied in part, they are.
+says of damaged bytes. Here both are told, so that nobody takes a lost file for nodata. Files of
+pixels that hold no valid sample may be missing: of a store that is copied in part, they are.
 """
 
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,12 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from pipeline.store.chunk_files import (
+    chunk_file,
+    chunk_places,
+    require_record_files,
+    stored_size,
+)
 from pipeline.store.damage import lost_file, told_if_damaged
 from pipeline.store.layout import holds_pixels
 from pipeline.store.object_path import StorePath
@@ -30,6 +34,10 @@ def with_told_damage(encoded: xr.Dataset, group: StorePath) -> xr.Dataset:
     valid = encoded.variables.get("valid")
     if valid is not None:
         valid = _told(valid, group / "valid", None)
+    for name in map(str, encoded.indexes):
+        coordinate = encoded.variables[name]
+        lengths = coordinate.encoding["chunks"]
+        require_record_files(group / name, coordinate.shape, lengths, (slice(None),))
     told = {
         str(name): _told(variable, group / str(name), valid)
         for name, variable in encoded.variables.items()
@@ -61,30 +69,20 @@ class _StoredValues(BackendArray):
         )
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        if self._valid is not None:
-            self._require_files(key, self._valid)
+        self._require_files(key)
         with told_if_damaged(self._array):
             return np.asarray(self._variable[key].to_numpy())
 
-    def _require_files(self, key: tuple[Any, ...], valid: xr.Variable) -> None:
-        """Refuse to read files that are lost, if they hold valid samples among those asked for."""
+    def _require_files(self, key: tuple[Any, ...]) -> None:
+        """Refuse to read files that are lost, of pixels if they hold valid samples asked for."""
         form = self._variable.encoding
         lengths = form.get("shards") or form["chunks"]
+        if self._valid is None:
+            require_record_files(self._array, self.shape, lengths, key)
+            return
         samples = np.atleast_1d(np.arange(self.shape[0])[key[0]])
-        places = [
-            np.unique(np.arange(size)[part] // length).tolist()
-            for size, part, length in zip(self.shape, key, lengths, strict=True)
-        ]
-        for place in product(*places):
-            file = self._array / "/".join(["c", *map(str, place)])
+        for place in chunk_places(self.shape, lengths, key):
+            file = chunk_file(self._array, place)
             inside = samples[samples // lengths[0] == place[0]]
-            if not _size(file) and valid.values[inside].any():
+            if not stored_size(file) and self._valid.values[inside].any():
                 raise lost_file(file)
-
-
-def _size(file: StorePath) -> int:
-    """Bytes of a file; 0 if there is none."""
-    try:
-        return file.stat().st_size if isinstance(file, Path) else file.version()[0]
-    except (FileNotFoundError, NotADirectoryError):
-        return 0

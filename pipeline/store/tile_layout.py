@@ -13,11 +13,12 @@ from pipeline.legend import UNLABELLED, load_legend
 from pipeline.season_pixels import S1_NODATA, S2_NODATA
 from pipeline.sensors import cube_bands
 from pipeline.store.layout import (
-    BLOSC_SHUFFLE,
+    IMAGERY_CODECS,
+    LABEL_CODECS,
     NO_TIME,
     RECORD_ARRAYS,
     VALID,
-    ZSTD,
+    Codecs,
     RecordArray,
 )
 
@@ -36,7 +37,7 @@ class TileArray:
         name: In the store.
         dtype: As stored.
         nodata: As stored; also Zarr's fill value.
-        compressor: Codec of the inner chunks, as in Zarr's metadata.
+        codecs: Of the inner chunks, behind ``bytes``, as in Zarr's metadata.
         attributes: CF attributes.
         band_dimension: Name of the band axis, empty if there is none.
         band_names: Names along the band axis.
@@ -45,7 +46,7 @@ class TileArray:
     name: str
     dtype: str
     nodata: int
-    compressor: dict[str, Any]
+    codecs: Codecs
     attributes: dict[str, Any] = field(default_factory=dict)
     band_dimension: str = ""
     band_names: tuple[str, ...] = ()
@@ -76,7 +77,7 @@ def reflectance_array(bands: Sequence[str] = ()) -> TileArray:
         name="s2",
         dtype="uint16",
         nodata=S2_NODATA,
-        compressor=BLOSC_SHUFFLE,
+        codecs=IMAGERY_CODECS,
         attributes={
             "long_name": "Sentinel-2 L1C top-of-atmosphere reflectance on the label's 10 m grid",
             "units": "1e-4",
@@ -93,7 +94,7 @@ def backscatter_array() -> TileArray:
         name="s1",
         dtype="int16",
         nodata=S1_NODATA,
-        compressor=BLOSC_SHUFFLE,
+        codecs=IMAGERY_CODECS,
         attributes={
             "long_name": "Sentinel-1 GRD IW backscatter coefficient (sigma nought)",
             "units": "dB",
@@ -112,7 +113,7 @@ def label_array(name: str, legend: str, long_name: str) -> TileArray:
         name=name,
         dtype="uint8",
         nodata=UNLABELLED,
-        compressor=ZSTD,
+        codecs=LABEL_CODECS,
         attributes={
             "long_name": long_name,
             "flag_values": [row.id for row in classes],

@@ -15,13 +15,14 @@ import json
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atomic_file import atomic_file, write_atomically
+from pipeline.atomic_file import atomic_file
 from pipeline.errors import PipelineError
 from pipeline.sensors import cube_bands
 from pipeline.store.create import read_attributes
@@ -31,7 +32,10 @@ from pipeline.store.metadata import (
     add_band_names,
     add_pixel_coordinates,
     add_record_array,
+    chunk_codecs,
+    codecs_in_use,
     consolidated_documents,
+    write_documents,
 )
 from pipeline.store.shard_file import ShardFile
 from pipeline.store.tile_layout import TILE_LAYOUT, TILE_VALID, TileArray, TileGroup
@@ -217,7 +221,7 @@ class _TileWriter:
     def __init__(self, array: TileArray, group: TileGroup, file: BinaryIO) -> None:
         self.array = array
         self._group = group
-        self._file = ShardFile(file, (group.shard_size,), array.compressor)
+        self._file = ShardFile(file, (group.shard_size,), array.codecs)
 
     def append(self, sample: int, tile: NDArray[Any]) -> None:
         """Add one tile."""
@@ -280,15 +284,13 @@ def _refuse_other(
 def _write_documents(
     path: Path, groups: Mapping[str, TileGroup], attributes: dict[str, Any]
 ) -> None:
-    documents = _documents(groups, attributes)
-    root = documents.pop(ROOT_DOCUMENT)
-    for key, content in documents.items():
-        write_atomically(path / key, content)
-    write_atomically(path / ROOT_DOCUMENT, root)
+    write_documents(path, _documents(path, groups, attributes))
 
 
-def _documents(groups: Mapping[str, TileGroup], attributes: dict[str, Any]) -> dict[str, bytes]:
-    """Every file of an empty store: metadata, and the chunks of the coordinates."""
+def _documents(
+    path: Path, groups: Mapping[str, TileGroup], attributes: dict[str, Any]
+) -> dict[str, bytes]:
+    """Every file of an empty store: metadata, and the chunks of all that has no pixels."""
     import zarr  # late: Snakemake reads this module at every start
     from zarr.storage import MemoryStore
 
@@ -296,8 +298,13 @@ def _documents(groups: Mapping[str, TileGroup], attributes: dict[str, Any]) -> d
     own = attributes | {"groups": list(groups)}
     root = zarr.create_group(MemoryStore(content), zarr_format=3, attributes=own)
     for name, group in groups.items():
-        _add_group(root, name, group, attributes)
+        begun = replace(group, arrays=tuple(_as_begun(path / name, one) for one in group.arrays))
+        _add_group(root, name, begun, attributes)
     return consolidated_documents(content, list(groups))
+
+
+def _as_begun(group: Path, array: TileArray) -> TileArray:
+    return replace(array, codecs=codecs_in_use(group / array.name, array.codecs))
 
 
 def _add_group(root: "zarr.Group", name: str, group: TileGroup, attributes: dict[str, Any]) -> None:
@@ -332,7 +339,7 @@ def _add_tile_array(node: "zarr.Group", array: TileArray, group: TileGroup) -> N
         dtype=array.dtype,
         fill_value=array.nodata,
         filters=None,
-        compressors=[array.compressor],
+        compressors=array.codecs,
         dimension_names=array.dimensions,
         attributes=array.attributes | {"spatial:dimensions": ["y", "x"]},
     )
@@ -344,13 +351,12 @@ def _is_sharded(member: dict[str, Any]) -> bool:
 
 
 def _array_of(name: str, member: dict[str, Any]) -> TileArray:
-    inner = member["codecs"][0]["configuration"]["codecs"]
     _, *bands, _, _ = member["dimension_names"]
     return TileArray(
         name=name,
         dtype=member["data_type"],
         nodata=member["fill_value"],
-        compressor=inner[-1],
+        codecs=chunk_codecs(member),
         attributes=member["attributes"],
         band_dimension=bands[0] if bands else "",
         band_names=("",) * member["shape"][1] if bands else (),

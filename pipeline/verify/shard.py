@@ -1,6 +1,6 @@
 """One task of a verification: everything that is to be known of one shard, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.store.commit import StoredFile
+from pipeline.store.damage import LostFile
 from pipeline.tile_statistics import pixels_that_count
 from pipeline.verify.alignment import examine_alignment
 from pipeline.verify.checksums import examine_files
@@ -20,7 +21,10 @@ from pipeline.verify.stored import Sample, SampleReader, StoredGroup, open_group
 from pipeline.verify.values import examine_values
 
 READABLE_CHECK = "readable"
-READABLE_MEANING = "every chunk can be decoded; a finding is a damaged file"
+READABLE_MEANING = (
+    "every chunk fits its checksum and can be decoded, records have all their files; a finding is "
+    "a damaged or lost file"
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,24 @@ def examine_shard(
             sample = Sample(group, row.index, row.id, row.valid, row.split, pixels, row.records)
             _examine_sample(sample, evidence)
     return evidence
+
+
+def lost_records(groups: Sequence[StoredGroup]) -> list[Finding]:
+    """The arrays without pixels that have lost a file, and whose values nobody can judge.
+
+    Raises:
+        PipelineError: One is damaged.
+    """
+    findings = []
+    for group in groups:
+        for name in group.record_names:
+            try:
+                group.record(name)
+            except LostFile as error:
+                record = group.label(name)
+                text = str(error)
+                findings.append(Finding(READABLE_CHECK, record, "", None, "lost", "a file", text))
+    return findings
 
 
 def _examine_sample(sample: Sample, evidence: Evidence) -> None:

@@ -1,6 +1,6 @@
 """A whole verification: a task per shard, merged as a tree, then the checks over all of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipeline.verify import (
     values,
 )
 from pipeline.verify.evidence import Evidence, merge_evidence
-from pipeline.verify.findings import Verification, verification
+from pipeline.verify.findings import Finding, Verification, verification
 from pipeline.verify.pairs import merge_seasons
 from pipeline.verify.shard import SampleRow, examine_shard
 from pipeline.verify.stored import StoredGroup, open_groups
@@ -51,7 +51,8 @@ _SAMPLE_RECORDS = ("agreement",)
 def verify_store(store: Path) -> Verification:
     """Re-check a store of any of our layouts, on whatever Dask is set to.
 
-    The result is the same for the same store and code, however the work is spread.
+    The result is the same for the same store and code, however the work is spread. Where records
+    are lost, nothing but files is checked: the rest would be judged by values that are none.
 
     Args:
         store: Folder of the store, built or imported.
@@ -61,6 +62,32 @@ def verify_store(store: Path) -> Verification:
     """
     groups = open_groups(store)
     expected = checksums.recorded_files(store)
+    lost = shard.lost_records(groups)
+    whole = _files_alone(store, expected, lost) if lost else _everything(store, groups, expected)
+    return verification(
+        store.name,
+        bool(groups[0].attributes.get("simulated")),
+        code_version(),
+        [(name, whole.examined[name], meaning) for name, meaning in CHECKS],
+        whole.findings,
+        whole.omitted,
+    )
+
+
+def _files_alone(
+    store: Path, expected: Mapping[str, StoredFile], lost: Sequence[Finding]
+) -> Evidence:
+    evidence = Evidence()
+    evidence.examined[shard.READABLE_CHECK] += len(lost)
+    evidence.findings += lost
+    checksums.examine_files(store, expected, evidence)
+    evidence.findings += checksums.unknown_files(store, expected)
+    return merge_evidence([evidence])
+
+
+def _everything(
+    store: Path, groups: tuple[StoredGroup, ...], expected: Mapping[str, StoredFile]
+) -> Evidence:
     evidence = Evidence()
     records.examine_records(groups, evidence)
     parts = list(_parts(groups, expected))
@@ -71,14 +98,7 @@ def verify_store(store: Path) -> Verification:
     gathered = map_and_merge(examine_shard, parts, merge_evidence, f"verify {store.name}")
     whole = merge_evidence([evidence, *([gathered] if gathered else [])])
     _conclude(groups, whole)
-    return verification(
-        store.name,
-        bool(groups[0].attributes.get("simulated")),
-        code_version(),
-        [(name, whole.examined[name], meaning) for name, meaning in CHECKS],
-        whole.findings,
-        whole.omitted,
-    )
+    return whole
 
 
 def _parts(

@@ -35,6 +35,8 @@ RELEASED_PLACES = 32
 RATIO_LIMIT, RATIO_AIM = 25.0, 50.0
 RAW_LIMIT = 0.5
 LINEAR_LIMIT = 0.8
+CHECKSUM = 4
+"""Bytes of a chunk behind what the compressor made."""
 
 
 class Passes(Sampler):
@@ -54,7 +56,10 @@ class Passes(Sampler):
 
 
 class RawReader:
-    """The same bytes by memory map and the decompressor alone, into memory that is used again."""
+    """The same bytes by memory map and the decompressor alone, into memory that is used again.
+
+    It looks at no checksum.
+    """
 
     def __init__(self, store, samples):
         self._maps, self._out, self._decoders = {}, {}, {}
@@ -63,7 +68,7 @@ class RawReader:
             self._maps[array.name] = [np.memmap(file, np.uint8, "r") for file in files]
             item = array.chunk_shape(264)[2 if array.seasons_per_chunk == 1 else 1 :]
             self._out[array.name] = np.zeros((BATCH, *item), array.dtype)
-            blosc = array.compressor["name"] == "blosc"
+            blosc = array.codecs[0]["name"] == "blosc"
             self._decoders[array.name] = numcodecs.Blosc() if blosc else numcodecs.Zstd()
         self._indexes = {
             name: [np.frombuffer(m[-self._index_bytes(name) - 4 : -4], "<u8") for m in maps]
@@ -81,7 +86,7 @@ class RawReader:
                 shard, place = divmod(sample, SHARD)
                 index = self._indexes[name][shard].reshape(SHARD, per_sample, 2)
                 start, length = index[place, season % per_sample].tolist()
-                decode(self._maps[name][shard][start : start + length], out[row])
+                decode(self._maps[name][shard][start : start + length - CHECKSUM], out[row])
 
 
 def seconds(call):

@@ -136,6 +136,16 @@ def test_finishing_twice_changes_nothing_and_removes_leftovers(dataset):
     assert not (dataset.settings.folder / "staging").exists()
 
 
+def test_finishing_again_heals_records_that_were_lost_or_damaged(dataset):
+    dataset.finish()
+    before = dataset.digests()
+    (dataset.store / "id/c/0").unlink()
+    (dataset.store / "valid/c/0").write_bytes(b"")
+    (dataset.store / "s2_time/c/0/0").write_bytes(b"rubbish")
+    dataset.finish()
+    assert dataset.digests() == before
+
+
 def test_growth_keeps_earlier_samples_and_equals_a_build_at_once(
     dataset, tmp_path, small_settings, shard_pixels
 ):

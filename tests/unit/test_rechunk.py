@@ -15,11 +15,13 @@ from pipeline.provenance import sample_provenance
 from pipeline.rechunk import Plan, main, parse_chunks, rechunk
 from pipeline.run_lock import hold_run_lock
 from pipeline.store.create import create_store
+from pipeline.store.groups import write_records
 from pipeline.store.reader import as_cube, open_store
 from pipeline.store.sample_index import index_store
 from pipeline.store.shards import write_shard
 from pipeline.store.tile_layout import TileGroup, label_array, reflectance_array
 from pipeline.store.tiles import create_tile_store, finish_tiles, write_tiles
+from tests.earlier_store import begin_earlier
 
 VALID = (0, 2, 3, 5)
 """Of 7 samples in shards of 4; the others are empty."""
@@ -65,6 +67,22 @@ def test_values_and_attributes_are_kept(store, tmp_path, samples_per_file):
     # The last sample is not valid: chunks and files without data are left out.
     assert len(files) == (1 if samples_per_file else 2 * 2 * 2)
     assert after.attrs["rechunked"]["layout"] == before.attrs["layout"]
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["ours", "of an earlier version"])
+def test_the_chunks_of_a_copy_have_checksums(store, tmp_path, shard_pixels, earlier):
+    if earlier:
+        begin_earlier(store)
+        write_shard(store, 0, shard_pixels(0))
+        write_shard(store, 1, {})
+        write_records(store, "valid", [True] + [False] * 6)
+    rechunk(store, tmp_path / "other.zarr", Plan("stored", {"sample": 3}))
+    (file,) = (path for path in (tmp_path / "other.zarr/s1/c/0").rglob("*") if path.is_file())
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="checksum do not match"):
+        xr.open_zarr(tmp_path / "other.zarr")["s1"][0].load()
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear"])

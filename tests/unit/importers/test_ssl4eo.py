@@ -12,11 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 
 from pipeline.errors import PipelineError
 from pipeline.importers.ssl4eo import import_ssl4eo, work_folder
 from pipeline.sensors import bands_of, cube_bands
+from pipeline.store.layout import CRC32C
+from pipeline.store.metadata import read_codecs
 from pipeline.store.reader import as_cube, open_store, sample_grid
+from tests.earlier_store import begin_earlier
 from tests.unit.importers.releases import (
     BAND_PIXELS,
     S1_SCENES,
@@ -194,6 +198,17 @@ def test_a_lost_shard_is_written_again_with_the_same_bytes(ssl4eo_folder, tmp_pa
     (store / "s2_20m/c/1/0/0/0/0").unlink()
     import_ssl4eo([ssl4eo_folder], store, shard_size=2)
     assert tree_digest(store) == before
+
+
+def test_an_import_that_an_earlier_version_began_goes_on_with_its_codecs(
+    ssl4eo_folder, imported, tmp_path
+):
+    store = tmp_path / "store.zarr"
+    import_ssl4eo([ssl4eo_folder], store, shard_size=2)
+    begin_earlier(store)
+    import_ssl4eo([ssl4eo_folder], store, shard_size=2)
+    xr.testing.assert_identical(xr.open_zarr(store).load(), xr.open_zarr(imported).load())
+    assert CRC32C in read_codecs(imported / "s1") and CRC32C not in read_codecs(store / "s1")
 
 
 def test_a_changed_source_is_one_line(ssl4eo_folder, tmp_path):

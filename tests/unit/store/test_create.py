@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -11,6 +12,13 @@ from pipeline.store.create import (
     replace_attributes,
     stored_location_count,
 )
+from pipeline.store.groups import write_records
+from pipeline.store.layout import PIXEL_ARRAYS
+from pipeline.store.metadata import read_codecs
+from pipeline.store.reader import open_store
+from pipeline.store.shard_reader import open_chunks
+from pipeline.store.shards import write_shard
+from tests.earlier_store import begin_earlier
 
 
 def file_bytes(folder):
@@ -82,6 +90,58 @@ def test_growing_equals_creating_at_the_larger_size(tmp_path, small_settings):
     create_store(tmp_path / "large.zarr", small_settings, 70_000)
     assert file_bytes(tmp_path / "grown.zarr") == file_bytes(tmp_path / "large.zarr")
     assert stored_location_count(tmp_path / "grown.zarr") == 70_000
+
+
+def test_every_chunk_has_a_checksum_and_every_record_its_files(tmp_path, small_settings):
+    store = tmp_path / "nol.zarr"
+    create_store(store, small_settings, 70_000)
+    for document in store.glob("*/zarr.json"):
+        metadata = json.loads(document.read_bytes())
+        if metadata["codecs"][0]["name"] == "sharding_indexed":
+            inner = metadata["codecs"][0]["configuration"]["codecs"]
+            assert [codec["name"] for codec in inner][::2] == ["bytes", "crc32c"]
+            assert not (document.parent / "c").exists()
+        else:
+            assert metadata["codecs"][-1]["configuration"]["checksum"] is True
+            files = [path for path in (document.parent / "c").rglob("*") if path.is_file()]
+            assert len(files) == (2 if metadata["dimension_names"][0] == "sample" else 1)
+
+
+def test_an_earlier_store_that_grows_keeps_the_codecs_of_its_chunks(
+    tmp_path, small_settings, shard_pixels
+):
+    store = tmp_path / "nol.zarr"
+    create_store(store, small_settings, 5)
+    begin_earlier(store)
+    before = write_shard(store, 0, shard_pixels(0, 2))
+    write_records(store, "split", ["train"] * 5)
+    create_store(store, small_settings, 70_000)
+    assert write_shard(store, 0, shard_pixels(0, 2)) == before
+    write_shard(store, 1, shard_pixels(6))
+    assert "crc32c" not in str(read_codecs(store / "s1")) + str(read_codecs(store / "label"))
+    plain = xr.open_zarr(store, mask_and_scale=False)
+    assert plain["split"][[4, 5, 69_999]].values.tolist() == ["train", "", ""]
+    assert not open_store(store)["valid"].any()
+    for array in PIXEL_ARRAYS:
+        for sample in (2, 6):
+            written = getattr(shard_pixels(sample)[sample, 0], array.name)
+            np.testing.assert_array_equal(plain[array.name][sample, 0].values, written)
+            reader = open_chunks(store / array.name)
+            pixels = np.empty(reader.item_shape, reader.dtype)
+            reader.read_into(pixels, sample)
+            np.testing.assert_array_equal(pixels.reshape(-1, *written.shape)[0], written)
+
+
+def test_a_store_of_codecs_that_are_not_ours_is_refused(tmp_path, small_settings, shard_pixels):
+    store = tmp_path / "nol.zarr"
+    create_store(store, small_settings, 4)
+    metadata = store / "s1/zarr.json"
+    metadata.write_text(metadata.read_text().replace('"crc32c"', '"gzip"', 1))
+    with pytest.raises(PipelineError, match="begun with the codec 'gzip', which this version"):
+        write_shard(store, 0, shard_pixels(0))
+    metadata.write_text("{")
+    with pytest.raises(PipelineError, match="s1/zarr.json is not the description of a Zarr array"):
+        create_store(store, small_settings, 12)
 
 
 @pytest.mark.parametrize("missing", ["zarr.json", "valid/zarr.json"])

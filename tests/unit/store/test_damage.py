@@ -1,4 +1,4 @@
-"""A file that is lost is told by everything that reads pixels; nobody takes it for nodata."""
+"""A file that is lost is told by everything that reads it; nobody takes it for nodata."""
 
 import shutil
 
@@ -19,6 +19,7 @@ from pipeline.store.reader import open_store
 from pipeline.store.sample_index import index_store
 from tests.placed_store import write_placed_store
 from tests.training.learnable_tiles import write_tile_store
+from training.loading.samples import NolDataset
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,29 @@ def test_a_lost_shard_of_tiles_is_told(stores, name):
     (stores / "dw.zarr/test/label/c/0/0/0").unlink()
     with pytest.raises(LostFile, match="test/label/c/0/0/0 is missing or empty"):
         READERS[name](stores / "dw.zarr")
+
+
+@pytest.mark.parametrize(
+    ("array", "reader"),
+    [
+        ("id", lambda store: sample_provenance(store, "0000")),
+        ("s2_time", lambda store: sample_provenance(store, "0000")),
+        ("dw_id", lambda store: index_store(store, store.with_name("index.parquet"))),
+        ("valid", store_label_sums),
+        ("split", store_statistics),
+        ("lon", draw),
+        ("valid", export),
+        ("cloud_cover", READERS["rechunk"]),
+        ("valid", lambda store: NolDataset(store, "train")),
+        ("split", lambda store: NolDataset(store, "train")),
+    ],
+)
+def test_a_lost_record_is_told(stores, array, reader):
+    store = stores / "nol.zarr"
+    (file,) = (path for path in (store / array / "c").rglob("*") if path.is_file())
+    file.unlink()
+    with pytest.raises(LostFile, match=f"{array}/c/0.* is missing or empty; copy the store as a"):
+        reader(store)
 
 
 @pytest.mark.parametrize(

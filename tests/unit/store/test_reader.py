@@ -117,7 +117,7 @@ def test_a_lost_shard_is_told_when_a_valid_sample_is_read_and_nodata_else(finish
 def test_damaged_arrays_are_one_line(finished, array, content):
     (file,) = (path for path in (finished / array / "c").rglob("*") if path.is_file())
     file.write_bytes(content)
-    with pytest.raises(PipelineError, match=f"nol.zarr.*(damaged|{array}/c/0/.* is .*empty)"):
+    with pytest.raises(PipelineError, match=f"nol.zarr.*(damaged|{array}/c/0.* is .*empty)"):
         open_store(finished)[array].load()
 
 

@@ -6,8 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ZstdCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 from pipeline.errors import PipelineError
 from pipeline.store import shard_source
@@ -204,6 +205,37 @@ def test_damaged_chunk_names_the_sample(store):
         chunk(open_chunks(store / "label"), 0)
 
 
+def chunk_bytes(array, shard=0):
+    """Start and length of the first chunk of a shard."""
+    (file,) = (path for path in (array / "c" / str(shard)).rglob("*") if path.is_file())
+    chunks = {"label": 4}.get(array.name, 16)
+    index = np.frombuffer(file.read_bytes()[-16 * chunks - 4 : -4], "<u8")
+    return file, int(index[0]), int(index[1])
+
+
+@pytest.mark.parametrize("array", PIXEL_ARRAYS, ids=lambda array: array.name)
+def test_no_flipped_bit_of_a_chunk_passes_whoever_reads_it(place, store, array):
+    file, start, length = chunk_bytes(store / array.name)
+    content = file.read_bytes()
+    reader = open_chunks(place / array.name)
+    good = chunk(reader, 0)
+    rng = np.random.default_rng(0)
+    for bit in [0, 8 * length - 1, *rng.integers(0, 8 * length, 40).tolist()]:
+        flipped = bytearray(content)
+        flipped[start + bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        reader.close()
+        with pytest.raises(PipelineError, match=f"sample 0 of .*{array.name} is damaged .*checksu"):
+            chunk(reader, 0)
+    with pytest.raises(ValueError, match="checksum do not match"):
+        zarr.open_array(store / array.name, mode="r")[0]
+    with pytest.raises(ValueError, match="checksum do not match"):
+        xr.open_zarr(store)[array.name][0].load()
+    file.write_bytes(content)
+    reader.close()
+    np.testing.assert_array_equal(chunk(reader, 0), good)
+
+
 def test_missing_array_is_named(place):
     with pytest.raises(PipelineError, match="no array 's3'"):
         open_chunks(place / "s3")
@@ -240,6 +272,10 @@ def test_old_codec_beside_the_one_in_use(tmp_path, small_settings, shard_pixels)
         ({"compressors": None}, ShardedArray),
         ({"compressors": [ZstdCodec(level=1)]}, ShardedArray),
         ({"compressors": [BloscCodec(cname="lz4")]}, ShardedArray),
+        ({"compressors": [BloscCodec(cname="lz4"), Crc32cCodec()]}, ShardedArray),
+        ({"compressors": [ZstdCodec(level=1), Crc32cCodec()]}, ShardedArray),
+        ({"compressors": [Crc32cCodec()]}, ShardedArray),
+        ({"compressors": [Crc32cCodec(), ZstdCodec(level=1)]}, ZarrArray),
         ({"compressors": [GzipCodec()]}, ZarrArray),
         ({"serializer": BytesCodec(endian="big")}, ZarrArray),
         ({"shards": None}, ZarrArray),

@@ -13,7 +13,9 @@ from pipeline.sensors import cube_bands
 from pipeline.store.create import read_attributes
 from pipeline.store.description import common_attributes
 from pipeline.store.layout import RecordArray
+from pipeline.store.metadata import read_codecs
 from pipeline.store.reader import open_store
+from pipeline.store.shard_reader import open_chunks
 from pipeline.store.tile_layout import (
     TILE_LAYOUT,
     TILE_RECORDS,
@@ -30,6 +32,7 @@ from pipeline.store.tiles import (
     tile_shard_files,
     write_tiles,
 )
+from tests.earlier_store import begin_earlier
 
 SIZE = 6
 LABEL = label_array("label", "dynamic_world", "Dynamic World class")
@@ -217,6 +220,36 @@ def test_the_shape_can_be_read_back(store):
     assert [array.name for array in group.arrays] == ["s2", "s1", "label"]
     with pytest.raises(PipelineError, match="no group validation"):
         read_tile_group(store, "validation")
+
+
+def test_an_earlier_store_that_grows_keeps_the_codecs_of_its_chunks(store):
+    begin_earlier(store)
+    before = write_tiles(store, "train", 0, {0: tile(0)})
+    grow_tile_store(store, groups(count=9), ATTRIBUTES)
+    assert write_tiles(store, "train", 0, {0: tile(0)}) == before
+    write_tiles(store, "train", 4, {8: tile(8)})
+    plain = xr.open_zarr(store, group="train", mask_and_scale=False)
+    for name in ("s2", "s1", "label"):
+        for sample in (0, 8):
+            pixels = np.empty(tile(sample)[name].shape, tile(sample)[name].dtype)
+            open_chunks(store / "train" / name).read_into(pixels, sample)
+            np.testing.assert_array_equal(pixels, tile(sample)[name])
+            np.testing.assert_array_equal(plain[name][sample].values, pixels)
+        assert "crc32c" not in str(read_codecs(store / "train" / name))
+
+
+def test_a_flipped_bit_of_a_tile_is_told_by_name_and_by_zarr_alone(store):
+    write_tiles(store, "test", 0, {0: tile(0, SIZE + 2)})
+    file = store / "test/s2/c/0/0/0/0"
+    content = bytearray(file.read_bytes())
+    content[100] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(PipelineError, match="sample 0 of .*test/s2 is damaged .*checksum does not"):
+        open_chunks(store / "test/s2").read_into(np.empty((13, 8, 8), np.uint16), 0)
+    with pytest.raises(PipelineError, match="the array 's2' in .*test is damaged"):
+        open_store(store, "test")["s2"][0].load()
+    with pytest.raises(ValueError, match="checksum do not match"):
+        xr.open_zarr(store, group="test")["s2"][0].load()
 
 
 def test_a_store_grows_and_keeps_what_it_holds(store):

@@ -9,7 +9,9 @@ import pytest
 import zarr
 
 from pipeline.errors import PipelineError
+from pipeline.store.groups import write_records
 from pipeline.verify.__main__ import main
+from pipeline.verify.checksums import manifest_path, record_checksums
 from pipeline.verify.findings import read_verification
 from pipeline.verify.store import CHECKS, verify_store
 from tests.unit.verify.painted_store import (
@@ -117,6 +119,29 @@ def test_a_damaged_chunk_is_one_finding_among_the_others(store, verified):
     assert finding.sample_id == "0006" and "damaged" in finding.message
 
 
+def test_a_flipped_bit_of_a_chunk_is_found_without_any_record_of_the_file(store, verified):
+    path = store / "label/c/1/0/0/0"
+    content = bytearray(path.read_bytes())
+    content[20] ^= 16
+    path.write_bytes(content)
+    (finding,) = found(verified(store), "readable")
+    assert finding.sample_id == "0003" and "checksum" in finding.message
+    assert not manifest_path(store).exists()
+
+
+def test_lost_records_are_named_and_nothing_is_judged_by_them(store, verified):
+    record_checksums(store)
+    (store / "epsg/c/0").unlink()
+    (store / "s1_id/c/0/0").write_bytes(b"")
+    (store / "label/c/0/0/0/0").write_bytes(b"")
+    result = verified(store)
+    lost = {(one.array, one.value) for one in found(result, "readable")}
+    assert lost == {("epsg", "lost"), ("s1_id", "lost")}
+    assert {one.array for one in found(result, "checksums")} == {"epsg", "s1_id", "label"}
+    examined = {check.check for check in result.checks if check.examined}
+    assert examined == {"checksums", "readable"}
+
+
 def test_threads_and_a_cluster_give_the_same_result(changed, verified, tmp_path, capsys):
     store = changed(swapped("s1", 0, 1), [0, 2, 5])
     expected = verified(store)
@@ -146,8 +171,7 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path):
 
 
 def test_a_store_without_samples_is_sound(store, verified):
-    valid = zarr.open_array(store / "valid", mode="r+")
-    valid[...] = np.zeros(valid.shape, bool)
+    write_records(store, "valid", np.zeros(zarr.open_array(store / "valid").shape, bool))
     for name in ("s2_10m", "s2_20m", "s2_60m", "s1", "label"):
         shutil.rmtree(store / name / "c")
     assert verified(store).findings == ()
