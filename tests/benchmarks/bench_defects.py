@@ -133,7 +133,8 @@ def compare(
         return Outcome(store, None, 0, 0, len(findings), checks)
     if defect.extent is not SINGLE_SCENES:
         return Outcome(store, defect, 1, int(bool(findings)), 0, checks)
-    hits = places & set(named)
+    # What cannot be read of a sample is one finding, whatever the season.
+    hits = {place for place in places if {place, (place[0], None)} & set(named)}
     defective = {sample_id for sample_id, _ in places}
     elsewhere = sum(bool(one) and one not in defective for one, _ in named)
     return Outcome(store, defect, len(places), len(hits), elsewhere, checks)

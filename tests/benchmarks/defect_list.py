@@ -13,6 +13,7 @@ from tests.benchmarks.planted_defects import (
     Defect,
     Extent,
     Image,
+    InStoredBytes,
 )
 
 OPTICAL = ("s2_10m", "s2_20m", "s2_60m")
@@ -86,6 +87,13 @@ def transposed(image: Image, _: Image) -> Image:
     return np.swapaxes(image, -2, -1)
 
 
+def flipped_bit(chunk: bytes) -> bytes:
+    """One bit in the middle."""
+    flipped = bytearray(chunk)
+    flipped[len(chunk) // 2] ^= 8
+    return bytes(flipped)
+
+
 def of_the_next_sample(_: Image, other: Image) -> Image:
     """The pixels of another place."""
     return other
@@ -156,7 +164,17 @@ def _relabellings(
     ]
 
 
+def _flipped_bits(store: str, arrays: tuple[str, ...]) -> list[Defect]:
+    change = InStoredBytes(flipped_bit)
+    return [
+        Defect(store, f"a flipped bit in a chunk of `{name}`", (name,), change, SINGLE_SCENES)
+        for name in arrays
+    ]
+
+
 DEFECTS: tuple[Defect, ...] = (
+    *_flipped_bits("nol", ("s2_60m", "s1", "label")),
+    *_flipped_bits("dw", ("s2", "label")),
     *_shifts("nol", (*OPTICAL, "s1", "label")),
     *_shifts("nol", ("s1", "label"), ONE_SEASON),
     *_shifts("nol", OPTICAL, SINGLE_SCENES),

@@ -1,13 +1,14 @@
 """Defects as pipelines make them, planted in copies of a store.
 
 Whatever could give a defect away without a look at the content is made again from the defective
-pixels: statistics, agreements of labels, index and checksums. A copy is then as consistent as a
-store that was wrong from the start.
+pixels: statistics, agreements of labels, index and checksums of files. A copy is then as consistent
+as a store that was wrong from the start. What disks and networks do is planted in the stored bytes.
 """
 
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,18 @@ Image = NDArray[Any]
 
 Change = Callable[[Image, Image], Image]
 """Makes the defective image of the right one and of that of the next sample."""
+
+
+@dataclass(frozen=True)
+class InStoredBytes:
+    """What happens to the bytes of a chunk.
+
+    Attributes:
+        change: Makes the defective chunk of the right one.
+    """
+
+    change: Callable[[bytes], bytes]
+
 
 Scene = tuple[int, int]
 """Sample and season."""
@@ -84,7 +97,7 @@ class Defect:
         store: Kind of store it is planted in: ``nol``, ``dw`` or ``osm``.
         what: In words.
         arrays: Arrays that are changed, one by one.
-        change: What happens to each.
+        change: What happens to each scene, or to the chunk that holds it.
         extent: Where.
         alike: Whether it leaves everything looking as it does on Earth, so that nothing is expected
             to be found.
@@ -93,7 +106,7 @@ class Defect:
     store: str
     what: str
     arrays: tuple[str, ...]
-    change: Change
+    change: Change | InStoredBytes
     extent: Extent = EVERYWHERE
     alike: bool = False
 
@@ -111,22 +124,43 @@ def plant(store: Path, defect: Defect | None, folder: Path) -> tuple[Path, froze
     """
     copy = folder / store.name
     shutil.copytree(store, copy)
-    places: set[Place] = set()
-    if defect is not None:
-        for group in open_groups(copy):
-            places |= _plant_in_group(group, defect)
+    groups = open_groups(copy) if defect else ()
+    chosen = [(group, defect.extent.scenes(group, _valid(group))) for group in groups if defect]
+    if defect and not isinstance(defect.change, InStoredBytes):
+        for (group, scenes), name in product(chosen, defect.arrays):
+            _rewrite(group, name, defect.change, scenes)
     _make_consistent(copy)
-    return copy, frozenset(places)
+    if defect and isinstance(defect.change, InStoredBytes):
+        for (group, scenes), name in product(chosen, defect.arrays):
+            _change_bytes(group, name, defect.change, scenes)
+    record_checksums(copy)
+    return copy, frozenset(place for group, scenes in chosen for place in _places(group, scenes))
 
 
-def _plant_in_group(group: StoredGroup, defect: Defect) -> set[Place]:
+def _valid(group: StoredGroup) -> list[int]:
+    return [int(sample) for sample in np.flatnonzero(group.record("valid"))]
+
+
+def _places(group: StoredGroup, scenes: Sequence[Scene]) -> set[Place]:
     ids = group.record("id")
-    valid = np.flatnonzero(group.record("valid")).tolist()
-    scenes = defect.extent.scenes(group, valid)
-    following = dict(zip(valid, [*valid[1:], *valid[:1]], strict=True))
-    for name in defect.arrays:
-        _rewrite(group, name, defect.change, scenes, following)
     return {(str(ids[sample]), season if group.seasons > 1 else None) for sample, season in scenes}
+
+
+def _change_bytes(
+    group: StoredGroup, name: str, change: InStoredBytes, scenes: Sequence[Scene]
+) -> None:
+    """Change the stored chunks of scenes; where all seasons share one, that."""
+    (array,) = (one for one in group.arrays if one.name == name)
+    per_sample = zarr.open_array(group.path / name, mode="r").chunks[1]
+    chunks = array.seasons // per_sample if array.seasonal else 1
+    for sample, season in scenes:
+        shard, row = divmod(sample, array.shard_size)
+        file = group.path / array.shard_key(shard)
+        content = bytearray(file.read_bytes())
+        index = np.frombuffer(content[-16 * array.shard_size * chunks - 4 : -4], "<u8")
+        start, length = index.reshape(array.shard_size, chunks, 2)[row, season % chunks].tolist()
+        content[start : start + length] = change.change(bytes(content[start : start + length]))
+        file.write_bytes(content)
 
 
 def _rewrite(
@@ -134,9 +168,10 @@ def _rewrite(
     name: str,
     change: Change,
     scenes: Sequence[Scene],
-    following: dict[int, int],
 ) -> None:
     """Encode the shards again in which scenes change."""
+    valid = _valid(group)
+    following = dict(zip(valid, [*valid[1:], *valid[:1]], strict=True))
     target = zarr.open_array(group.path / name, mode="r+")
     size = group.shard_size
     for shard in sorted({sample // size for sample, _ in scenes}):
@@ -161,7 +196,6 @@ def _make_consistent(copy: Path) -> None:
     statistics = store_statistics(copy) if native else tile_statistics(copy)
     replace_attributes(copy, {"statistics": statistics})
     index_store(copy, copy.with_name(f"{copy.stem}.index.parquet"))
-    record_checksums(copy)
 
 
 def _measure_again(group: StoredGroup) -> None:
