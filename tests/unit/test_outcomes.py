@@ -102,3 +102,14 @@ def test_earlier_results_are_taken_over_for_the_same_scenes_only():
     assert after.adopt(before.records()) == [0, 2]
     assert after.kept(0) and after.settled(2) and not after.kept(2)
     assert [bool(after.wanted(sample)) for sample in range(4)] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("name", ["location_id", "s2_id", "s1_id", "dw_id"])
+def test_one_other_scene_in_one_season_is_another_location(name):
+    before = Outcomes(location(0))
+    for record in location(0):
+        judge(before, record, "")
+    rows = location(0)
+    rows[2] = replace(rows[2], **{name: "another"})
+    assert Outcomes(rows).adopt(before.records()) == []
+    assert Outcomes(location(0)).adopt(before.records()) == [0]

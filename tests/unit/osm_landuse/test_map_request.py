@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shapely
 from pyproj import Transformer
 
 from pipeline.grid import PatchGrid
@@ -30,11 +31,15 @@ def test_windows_lie_on_a_zoom_levels_pixels_and_cover_the_tile(tile, resolution
     for edge in (left + WEB_MERCATOR_EDGE_M, WEB_MERCATOR_EDGE_M - top):
         assert edge / pixel == pytest.approx(round(edge / pixel), abs=1e-4)
     to_mercator = Transformer.from_crs(tile.epsg, 3857, always_xy=True)
-    x, y = tile.pixel_centres()
-    for row in (y[0], y[-1]):
-        eastings, northings = to_mercator.transform(x, np.full_like(x, row))
-        assert left < eastings.min() and eastings.max() < right
-        assert bottom < northings.min() and northings.max() < top
+    outline = shapely.segmentize(shapely.box(*tile.bounds), 50.0).exterior.coords
+    eastings, northings = to_mercator.transform(*np.transpose(outline))
+    for margin in (
+        eastings.min() - left,
+        right - eastings.max(),
+        northings.min() - bottom,
+        top - northings.max(),
+    ):
+        assert 1.99 < margin / pixel < 3.01, "two pixels, and the rest of a third"
 
 
 def test_the_wanted_ground_resolution_is_reached():

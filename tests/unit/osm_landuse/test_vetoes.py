@@ -82,9 +82,11 @@ def test_a_corrected_label_is_read(tmp_path):
 
 def test_a_corrected_label_must_be_on_the_grid_and_in_the_legend(tmp_path):
     moved = PatchGrid(32632, GRID.left + 10, GRID.top, *GRID.shape)
+    of_another_zone = PatchGrid(32633, GRID.left, GRID.top, *GRID.shape)
     values = np.zeros(GRID.shape, np.uint8)
-    with pytest.raises(PipelineError, match="not on its tile's grid"):
-        corrected_label(label_file(tmp_path, values, moved), GRID)
+    for other in (moved, of_another_zone):
+        with pytest.raises(PipelineError, match="not on its tile's grid"):
+            corrected_label(label_file(tmp_path, values, other), GRID)
     values[3, 3] = 13
     with pytest.raises(PipelineError, match="holds 13; allowed are 0 to 12"):
         corrected_label(label_file(tmp_path, values), GRID)
