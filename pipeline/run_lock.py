@@ -81,4 +81,8 @@ def clear_stale_locks(lock_folder: Path, folder: Path) -> int:
 
 
 def _mentions(note: Path, prefix: str) -> bool:
-    return any(line.startswith(prefix) for line in note.read_text().splitlines())
+    try:
+        lines = note.read_text().splitlines()
+    except FileNotFoundError:  # of another dataset, whose run has just ended
+        return False
+    return any(line.startswith(prefix) for line in lines)

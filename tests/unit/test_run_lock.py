@@ -47,6 +47,12 @@ def test_only_notes_about_this_dataset_are_cleared(tmp_path):
     assert theirs.exists()
 
 
+def test_a_note_that_another_run_takes_away_meanwhile_is_no_obstacle(tmp_path):
+    (tmp_path / "0.output.lock").symlink_to(tmp_path / "gone")  # listed, and then not there
+    (tmp_path / "1.output.lock").write_text("results/demo/locations.parquet\n")
+    assert clear_stale_locks(tmp_path, Path("results/demo")) == 1
+
+
 def test_no_notes_no_work(tmp_path):
     assert clear_stale_locks(tmp_path / "absent", Path("results/demo")) == 0
 
