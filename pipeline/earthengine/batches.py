@@ -86,7 +86,8 @@ def _ask_in_halves(
     answers: Answers[Place, Found] = []
     for half, outcome in zip(halves, outcomes, strict=True):
         if isinstance(outcome, EarthEngineFault):
-            answers.extend(_ask_in_halves(client, half, question, outcome))
+            known = _ask_in_halves(client, half, question, outcome)
+            answers.extend(known)
         else:
             answers.extend(zip(half, outcome, strict=True))
     return answers
