@@ -45,3 +45,11 @@ def test_nothing_to_clean_is_no_error():
     empty = np.full((5, 5), UNLABELLED, np.uint8)
     np.testing.assert_array_equal(sieved(empty), empty)
     np.testing.assert_array_equal(opened(empty, UNLABELLED), empty)
+
+
+def test_a_hole_is_no_part_of_the_patch_around_it():
+    ring = np.full((5, 5), UNLABELLED, np.uint8)
+    ring[1:4, 1:4] = 3
+    ring[2, 2] = UNLABELLED
+    np.testing.assert_array_equal(sieved(ring, smallest=8), ring)
+    assert (sieved(ring, smallest=9) == UNLABELLED).all()
