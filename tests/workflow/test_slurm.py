@@ -94,6 +94,8 @@ def submitted(workflow: Workflow, slurm: SlurmCluster, *targets: str) -> "subpro
     del command[at : at + 2]  # they would be what all jobs together may have
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     environment = workflow.environment | slurm.environment | {"PYTHONPATH": path}
+    # tests in the background of a shell have Ctrl-C ignored, and so has what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (workflow.directory / "run.txt").open("w") as output:
         return subprocess.Popen(
             command,
