@@ -9,6 +9,10 @@ from pipeline.settings.section import Section
 
 _CHECKSUM = r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$"
 
+LARGEST_TILE_PIXELS = 879
+"""The largest tile of which one answer of Earth Engine, 48 MiB at most, holds 13 bands of four
+bytes and a byte of mask. Sources: those of `pipeline.settings.dataset.LARGEST_PATCH_PIXELS`."""
+
 _EFFORT = {"selection_batch"}
 """Settings that change no byte of the store."""
 
@@ -46,12 +50,17 @@ class DynamicWorldSettings(Section):
             "folder of the tiles"
         ),
     )
-    # 13 bands of 4 bytes on 960 x 960 pixels are the 48 MB that an answer may have
     train_pixels: int = Field(
-        510, ge=32, le=960, description="Rows and columns of a training tile as published"
+        510,
+        ge=32,
+        le=LARGEST_TILE_PIXELS,
+        description="Rows and columns of a training tile as published",
     )
     test_pixels: int = Field(
-        512, ge=32, le=960, description="Rows and columns of a test tile as published"
+        512,
+        ge=32,
+        le=LARGEST_TILE_PIXELS,
+        description="Rows and columns of a test tile as published",
     )
     simulated_train: int = Field(
         24, ge=1, le=10_000, description="tiles simulated: how many training tiles"

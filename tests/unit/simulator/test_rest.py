@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from pipeline.settings.dataset import LARGEST_PATCH_PIXELS
+from pipeline.settings.dynamic_world import LARGEST_TILE_PIXELS
 from pipeline.simulator.archive import COORDINATES, ProceduralArchive
 from pipeline.simulator.refusal import EarthEngineError
 from pipeline.simulator.rest import MAX_ELEMENTS, RestApi
@@ -70,6 +72,17 @@ def test_a_byte_of_mask_counts_in_every_band():
         pixels(image(1), size(5017))
     with pytest.raises(EarthEngineError, match=r"\(100661088 bytes\)"):
         pixels(image(1, 2), size(5016))
+
+
+@pytest.mark.parametrize(
+    ("cast", "largest"), [("toUint16", LARGEST_PATCH_PIXELS), ("toFloat", LARGEST_TILE_PIXELS)]
+)
+def test_the_bands_of_the_largest_patch_and_tile_of_the_settings_fit_one_answer(cast, largest):
+    bands = call(f"Image.{cast}", value=image(*range(13)))
+    grids = [{**GRID, "dimensions": {"width": n, "height": n}} for n in (largest, largest + 6)]
+    assert pixels(bands, grids[0]).shape == (largest, largest)
+    with pytest.raises(EarthEngineError, match="must be less than or equal to 50331648"):
+        pixels(bands, grids[1])
 
 
 @pytest.mark.parametrize(
