@@ -177,6 +177,15 @@ def test_confidences_are_finite_and_in_range_for_any_finite_logits(values, dtype
         assert 0.0 <= float(confidence) <= 1.0
 
 
+@pytest.mark.parametrize("num_classes", [2, 3, 9])
+def test_a_uniform_guess_deserves_no_trust_and_a_sure_one_all(num_classes):
+    logits = torch.zeros(1, num_classes, 1, 2)
+    logits[0, 0, 0, 1] = 100.0
+    confidence = entropy_confidence(logits)
+    torch.testing.assert_close(confidence, torch.tensor([[[0.0, 1.0]]]), rtol=0, atol=1e-6)
+    assert entropy_confidence(torch.zeros(1, 1, 1, 1)) == 1.0
+
+
 def test_weights_carry_no_gradient():
     logits = torch.randn(1, NUM_CLASSES, 4, 4, requires_grad=True)
     labels = torch.zeros(1, 4, 4, dtype=torch.int64)

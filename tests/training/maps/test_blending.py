@@ -24,6 +24,14 @@ def test_windows_cover_everything_and_weights_cancel():
     np.testing.assert_allclose(joined, truth, rtol=1e-5)
 
 
+def test_weights_fall_linearly_over_the_overlap_and_are_never_nothing():
+    ramp = [0.125, 0.375, 0.625, 0.875, 1.0, 0.875, 0.625, 0.375, 0.125]
+    weights = edge_weights(9, 3, 4)
+    np.testing.assert_allclose(weights[:, 1], np.array(ramp) * 0.375)
+    np.testing.assert_allclose(weights[4], [0.125, 0.375, 0.125])
+    assert (edge_weights(9, 3, 0) == 1).all()
+
+
 def test_a_seam_is_a_transition():
     """Two windows that disagree blend into each other instead of meeting at an edge."""
     sides = iter([0.0, 1.0])

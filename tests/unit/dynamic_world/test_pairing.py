@@ -118,6 +118,12 @@ def test_radar_of_the_same_day_but_earlier_counts_as_before(rule):
     assert chosen(found, rule)[1] == radar(1).index
 
 
+@pytest.mark.parametrize("rule", ["released", "covering"])
+def test_radar_of_the_very_moment_counts_as_after(rule):
+    found = candidates([optical(3, hour=10)], [radar(3, hour=10), radar(1)])
+    assert chosen(found, rule)[1] == radar(3).index
+
+
 def test_radar_before_prefers_the_crs_of_the_tile_else_the_first():
     scenes = [radar(-9), radar(-5), radar(-2)]
     foreign = {radar(-9).index: 32632}

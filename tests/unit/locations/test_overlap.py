@@ -1,5 +1,7 @@
 """The overlap rule: exact within a zone, true across zones, the antimeridian and cells."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -33,7 +35,9 @@ def test_a_shared_edge_is_no_overlap_but_one_metre_is():
     grid = PatchGrid(32633, 300_000.0, 5_000_040.0, 264, 264)
     beside = PatchGrid(32633, 302_640.0, 5_000_040.0, 264, 264)
     nearly = PatchGrid(32633, 302_639.0, 5_002_679.0, 264, 264)
-    assert not patches_overlap(grid, beside)
+    above = PatchGrid(32633, 300_000.0, 5_002_680.0, 264, 264)
+    for one, other in ((grid, beside), (beside, grid), (grid, above), (above, grid)):
+        assert not patches_overlap(one, other)
     assert patches_overlap(grid, nearly)
     assert patches_overlap(grid, grid)
 
@@ -95,6 +99,19 @@ def test_patches_corner_to_corner_are_found(pixels):
                 32601, zone_edge + dx * (side - 1), 60_000.0 + dy * (side - 1), pixels, pixels
             )
             assert index.first_overlap(corner) == 0
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(1, 1), (1, -1)])
+def test_corners_are_found_where_the_diagonal_lies_along_the_lattice(dx, dy):
+    """Near the pole at 45 degrees east the corners lie across a single face of the cells."""
+    place = patch_grid(45.0, 82.0, 264)
+    for step in range(0, 4000, 250):
+        first = replace(place, left=place.left + step, top=place.top + step * dy)
+        reach = SIDE_M - 1.0
+        corner = replace(first, left=first.left + dx * reach, top=first.top + dy * reach)
+        index = PatchIndex(SIDE_M)
+        index.add(0, first)
+        assert index.first_overlap(corner) == 0
 
 
 def test_a_patch_wider_than_the_index_is_refused():
