@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from pipeline.errors import PipelineError
-from pipeline.pixel_sums import BandSums, merge_sums
+from pipeline.pixel_sums import BandSums, Sums, merge_sums
 from pipeline.sensors import all_bands
 from pipeline.statistics import main, shard_sums, store_statistics
 from pipeline.store.create import create_store
@@ -135,3 +135,14 @@ def test_an_existing_cluster_can_do_the_work(store, tmp_path):
 def test_what_is_no_store_is_refused_in_one_line(tmp_path):
     with pytest.raises(PipelineError, match="build it first"):
         store_statistics(tmp_path / "nothing.zarr")
+
+
+def test_scenes_without_data_count_for_nothing():
+    sums = Sums()
+    values = np.full((2, 1, 2, 2), -32768, np.int16)
+    values[1, 0, 0, 0] = -7
+    scenes = [("train", 0)] * 2
+    sums.add_scenes(scenes, ["VV"], values, np.zeros((2, 2, 2), bool))
+    assert sums.bands == {}
+    sums.add_scenes(scenes, ["VV"], values, values[:, 0] != -32768)
+    assert sums.bands == {("train", 0, "VV"): BandSums(1, -7, 49, -7, -7)}
