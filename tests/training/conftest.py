@@ -14,6 +14,7 @@ from pipeline.settings.dataset import SEASONS
 from pipeline.settings.tree import Settings, validate_settings
 from pipeline.statistics import store_statistics
 from pipeline.store.create import create_store, replace_attributes
+from pipeline.store.metadata import with_empty_files
 from pipeline.store.shards import write_shard
 from tests.training.learnable_tiles import write_tile_store
 from training.run.plan import RunPlan, plan_run
@@ -77,7 +78,7 @@ def finish_store(path: Path, kept: list[int], samples: int, validation: int) -> 
     split = ["train"] * (samples - validation) + ["validation"] * validation
     group["id"][:] = np.array([f"{k:07d}" for k in range(samples)], dtype=object)
     group["split"][:] = np.array(split, dtype=object)
-    group["valid"][:] = np.isin(np.arange(samples), kept)
+    with_empty_files(group["valid"])[:] = np.isin(np.arange(samples), kept)
     with dask.config.set(scheduler="synchronous"):
         replace_attributes(path, {"statistics": store_statistics(path)})
 
