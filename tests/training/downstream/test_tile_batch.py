@@ -64,6 +64,22 @@ def test_without_a_crop_the_whole_tile_is_taken(stored, crop):
     torch.testing.assert_close(image[1], scaled(0))
 
 
+def test_tiles_need_not_be_square(stored):
+    oblong = stored._replace(
+        imagery={name: array[..., :30] for name, array in stored.imagery.items()},
+        labels_BTHW=stored.labels_BTHW[..., :30],
+    )
+    image, labels = TileInputs(CONTRACT).whole(oblong)
+    assert labels.shape == (2, SIZE, 30)
+    torch.testing.assert_close(image[1], scaled(0)[..., :30])
+    image, labels = TileInputs(CONTRACT).crops(oblong, CropRecipe(None, 0, 0, 0), epoch=0)
+    assert image.shape == (2, 2, 30, 30) and labels.shape == (2, 30, 30)
+    tops = [
+        top for top in range(SIZE - 29) if torch.equal(image[1], scaled(0)[:, top : top + 30, :30])
+    ]
+    assert len(tops) == 1
+
+
 def test_foreign_labels_are_named(stored):
     require_labels(stored, 9)
     foreign = stored._replace(labels_BTHW=torch.full_like(stored.labels_BTHW, 11))

@@ -40,6 +40,7 @@ def test_latex_escapes_what_it_would_take_for_itself():
     mean = r"\textbf{51.23 $\pm$ 0.46}\\{\scriptsize [50.10, 52.30]}"
     assert row == rf"mid\_F|<x> & \shortstack[r]{{{mean}}} & -- & 7.00 \\"
     assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-4}" in text
+    assert r"\multicolumn{4}{l}{\emph{Sentinel-2}} \\" in text and "{lrrr}" in text
 
 
 def test_a_page_is_whole_and_runs_nothing():

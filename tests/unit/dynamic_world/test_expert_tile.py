@@ -62,10 +62,17 @@ def test_the_grid_is_that_of_the_file_off_any_lattice(tmp_path):
     assert grid.shape == (SIZE, SIZE)
 
 
+@pytest.mark.parametrize("epsg", [32601, 32660, 32701, 32760])
+def test_the_first_and_last_zones_are_zones(tmp_path, epsg):
+    assert read_tile_grid(write_tile(tmp_path / "a.tif", crs=f"EPSG:{epsg}"), SIZE).epsg == epsg
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"crs": "EPSG:4326"}, "EPSG:4326, not in a UTM zone"),
+        ({"crs": "EPSG:32661"}, "EPSG:32661, not in a UTM zone"),  # the poles' own projection
+        ({"crs": "EPSG:32761"}, "EPSG:32761, not in a UTM zone"),
         ({"crs": None}, "no CRS"),
         ({"transform": Affine(20, 0, 0, 0, -20, 0)}, "20.0 x 20.0 m"),
         ({"transform": Affine(10, 0, 0, 0, 10, 0)}, "north-up"),
