@@ -103,6 +103,15 @@ def test_a_quarter_turn_moves_every_pixel_to_its_place():
     assert torch.equal(geometry.warp_labels(labels), torch.rot90(labels, 1, (1, 2)))
 
 
+def test_turns_go_both_ways_and_not_with_flips():
+    drawn = draw(range(4000), flip_share=0.5, rotation_share=0.2)
+    sine_B = drawn.grid_BSS2[:, CROP // 2, -1, 1]  # row of the last pixel of the middle row
+    assert sine_B.min() < -0.9 and sine_B.max() > 0.9 and abs(float(sine_B.mean())) < 0.05
+    flipped_B = drawn.source_BSS[:, 0, 0] > drawn.source_BSS[:, 0, -1]
+    for part_B in (flipped_B, ~flipped_B):
+        assert abs(float(drawn.rotated_B[part_B].float().mean()) - 0.2) < 0.04
+
+
 def test_samples_that_are_not_rotated_keep_their_values_exactly():
     image = torch.rand(64, 2, *FRAME)
     geometry = draw(range(64))

@@ -16,6 +16,28 @@ def loud(scene):
     return replace(scene, s1=radar)
 
 
+def glaring(share):
+    """So many of the pixels of one band beyond what clouds reflect."""
+
+    def change(scene):
+        optical = scene.s2_10m.copy()
+        bright = optical[0].reshape(-1)
+        bright[: round(share * optical.size)] = 30_000
+        return replace(scene, s2_10m=optical)
+
+    return change
+
+
+def test_reflectance_beyond_clouds_is_told_unless_it_is_a_glint(changed, verified):
+    store = changed(glaring(0.02), [1], [2])
+    (finding,) = (one for one in verified(store).findings if one.check == "ranges")
+    assert (finding.array, finding.sample_id, finding.season) == ("s2_10m", "0001", 2)
+    assert (finding.value, finding.limit) == ("2.0% of the values above 28000", "1.0%")
+    assert not any(
+        one.check == "ranges" for one in verified(changed(glaring(0.005), [1], [2])).findings
+    )
+
+
 def test_echoes_are_judged_by_the_limits_that_the_store_was_built_with(changed, verified):
     store = changed(loud, [0, 1], [3])
     findings = [one for one in verified(store).findings if one.check == "ranges"]
