@@ -14,7 +14,7 @@ help: ## list these targets
 setup: $(VENV)/installed ## make a virtual environment with everything, pinned
 
 $(VENV)/installed: pyproject.toml envs/constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"error: Python {sys.version.split()[0]} found, 3.11 to 3.13 needed; try make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"error: Python {sys.version.split()[0]} found, 3.11 to 3.13 needed; try make PYTHON=python3.12")'
 	@echo "installing into $(VENV): 8 GB, most of it PyTorch, and some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[train,baselines,simulator,docs,dev]'
