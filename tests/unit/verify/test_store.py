@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import distributed
 import numpy as np
@@ -18,6 +19,7 @@ from tests.unit.verify.painted_store import (
     SHARD,
     offset,
     relabelled,
+    set_attributes,
     shifted,
     swapped,
 )
@@ -25,6 +27,12 @@ from tests.unit.verify.painted_store import (
 
 def found(result, check):
     return [finding for finding in result.findings if finding.check == check]
+
+
+def flip(path, byte):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 16
+    path.write_bytes(content)
 
 
 def test_a_healthy_store_has_no_finding(healthy, verified):
@@ -120,13 +128,21 @@ def test_a_damaged_chunk_is_one_finding_among_the_others(store, verified):
 
 
 def test_a_flipped_bit_of_a_chunk_is_found_without_any_record_of_the_file(store, verified):
-    path = store / "label/c/1/0/0/0"
-    content = bytearray(path.read_bytes())
-    content[20] ^= 16
-    path.write_bytes(content)
+    flip(store / "label/c/1/0/0/0", 20)
     (finding,) = found(verified(store), "readable")
     assert finding.sample_id == "0003" and "checksum" in finding.message
     assert not manifest_path(store).exists()
+
+
+@pytest.mark.parametrize(
+    "lose", [Path.unlink, lambda path: flip(path, 20)], ids=["lost", "flipped"]
+)
+def test_statistics_are_not_held_against_samples_that_are_lost(store, verified, lose):
+    set_attributes(store, statistics={"bands": {}, "classes": {}})
+    assert found(verified(store), "statistics")
+    lose(store / "label/c/1/0/0/0")
+    result = verified(store)
+    assert result.findings and not found(result, "statistics")
 
 
 def test_lost_records_are_named_and_nothing_is_judged_by_them(store, verified):
