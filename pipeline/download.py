@@ -121,7 +121,11 @@ def _tell_pause(url: str, state: tenacity.RetryCallState) -> None:
     pause_s = state.next_action.sleep if state.next_action else 0.0
     _log.warning(
         "%s: %s; attempt %d of %d in %.0f s",
-        *(url, reason, state.attempt_number + 1, _ATTEMPTS, pause_s),
+        url,
+        reason,
+        state.attempt_number + 1,
+        _ATTEMPTS,
+        pause_s,
     )
 
 

@@ -29,8 +29,13 @@ _CRS = "noldo_crs"
 """Property that the query gives to Sentinel-1 scenes, whose metadata do not tell their CRS."""
 
 _LISTS = (
-    *("optical", "baselines", "radar", "passes", "orbits"),
-    *("covering_optical", "covering_radar"),
+    "optical",
+    "baselines",
+    "radar",
+    "passes",
+    "orbits",
+    "covering_optical",
+    "covering_radar",
 )
 """What the query tells as lists; the rest are counts."""
 

@@ -87,19 +87,6 @@ class BudgetExhausted(EarthEngineFault, PipelineError):
     reason = Reason.BUDGET
 
 
-_INTERNAL_ERROR = 500
-
-
-def may_be_of_one_place(fault: EarthEngineFault) -> bool:
-    """Whether a request about several places may have failed because of one of them.
-
-    Throttling, a service that is away, and access that is denied have nothing to do with a place.
-    """
-    if isinstance(fault, AccessDenied | BudgetExhausted):
-        return False
-    return isinstance(fault, Fatal | Garbled) or fault.status == _INTERNAL_ERROR
-
-
 SERVICE_ERRORS = (
     EarthEngineFault,
     ee.EEException,
@@ -123,6 +110,10 @@ _TOO_BIG = (
 
 Source: https://developers.google.com/earth-engine/guides/debugging, "Scaling errors".
 """
+
+_INTERNAL_ERROR = 500
+"""A defect of the service that a request may bring out each time; 502 to 504 tell that it is away.
+Source: RFC 9110, section 15.6."""
 
 _CANCELLED = 499
 """The server gave the operation up. Source: google.rpc.Code, CANCELLED,
@@ -148,6 +139,16 @@ _NAMED = 8
 def name_places(location_ids: Sequence[str]) -> str:
     """The first of some places, for an error's one line."""
     return ", ".join(location_ids[:_NAMED]) + (", ..." if len(location_ids) > _NAMED else "")
+
+
+def may_be_of_one_place(fault: EarthEngineFault) -> bool:
+    """Whether a request about several places may have failed because of one of them.
+
+    Throttling, a service that is away, and access that is denied have nothing to do with a place.
+    """
+    if isinstance(fault, AccessDenied | BudgetExhausted):
+        return False
+    return isinstance(fault, Fatal | Garbled) or fault.status == _INTERNAL_ERROR
 
 
 def classify(error: BaseException) -> EarthEngineFault:

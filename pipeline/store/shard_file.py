@@ -90,13 +90,13 @@ def _encoder(codec: dict[str, Any]) -> Callable[[Any], bytes]:
             zstd = numcodecs.Zstd(level=options["level"], checksum=options["checksum"])
             return lambda content: bytes(zstd.encode(content))
         case "blosc":
-            blosc = numcodecs.Blosc(
+            compressor = numcodecs.Blosc(
                 cname=options["cname"],
                 clevel=options["clevel"],
                 shuffle=_SHUFFLES[options["shuffle"]],
                 blocksize=options["blocksize"],
             )
-            return lambda content: bytes(blosc.encode(content))
+            return lambda content: bytes(compressor.encode(content))
     raise PipelineError(
         f"the store was begun with the codec {codec['name']!r}, which this version does not write; "
         "go on with the version that began it, or remove the store"
