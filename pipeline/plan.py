@@ -41,6 +41,10 @@ AROUND_S = 10.0
 """What a build takes besides waiting for answers, seconds: Snakemake, the places, the first and the
 last jobs, the index. Measured with ``tests/benchmarks/bench_build.py`` on four cores."""
 
+USUAL_SLOTS = 40
+"""Requests that a project may have in flight on the high-volume endpoint. Source:
+https://developers.google.com/earth-engine/guides/usage."""
+
 
 @dataclass(frozen=True)
 class BuildPlan:
@@ -231,8 +235,10 @@ def _time(settings: Settings, seconds: float | None) -> tuple[str, str]:
     waits = latencies(settings)
     if waits is None or seconds is None:
         return "?", "the simulated Earth is as fast as this machine"
-    slots = settings.earthengine.slots
-    return _duration(seconds / 3600), f"{slots} slots, {waits[1]:g} s a pixel request"
+    slots = f"{settings.earthengine.slots} slots"
+    if settings.earthengine.slots > USUAL_SLOTS and not settings.simulated:
+        slots += f" (a project has {USUAL_SLOTS} unless Google raised it)"
+    return _duration(seconds / 3600), f"{slots}, {waits[1]:g} s a pixel request"
 
 
 def _tile_rows(settings: Settings, plan: TilePlan | None) -> list[tuple[str, str, str]]:

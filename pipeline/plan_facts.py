@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.dynamic_world.catalogue import tile_files
 from pipeline.dynamic_world.tile_table import read_tiles_table
 from pipeline.ledger import Status
+from pipeline.locations.sampling import GIVEN, region_sampler
 from pipeline.locations.table import location_count
 from pipeline.settings.dataset import SEASONS
 from pipeline.settings.tree import Settings
@@ -64,12 +65,18 @@ class Amount:
 
 
 def shard_sizes(settings: Settings) -> list[int]:
-    """Locations of each shard: counted in their table once it is there, else as asked for."""
+    """Locations of each shard: counted in their table once it is there, else as asked for.
+
+    Raises:
+        PipelineError: A file that the settings name, or their region, cannot be used.
+    """
     count = location_count(settings)
     table = settings.folder / "locations" / f"{count}.parquet"
     if table.is_file():
         shards = pq.read_table(table, columns=["shard"])["shard"].to_numpy()
         return [int(size) for size in np.unique(shards, return_counts=True)[1]]
+    if settings.locations.sampler not in GIVEN:
+        region_sampler(settings)  # a region that cannot be used is told now, not after the plan
     full, rest = divmod(count, settings.store.shard_size)
     return [settings.store.shard_size] * full + [rest] * bool(rest)
 

@@ -50,6 +50,9 @@ ID_DIGITS = 7
 OVERLAPS_SHOWN = 5
 """So many overlapping pairs of a table are named in the log."""
 
+GIVEN = ("points", "ssl4eo")
+"""Samplers that take places from a table instead of drawing them."""
+
 _PLACE, _DATES, _SPLIT = range(3)
 """Purposes of the random streams."""
 
@@ -64,7 +67,7 @@ def draw_locations(settings: Settings) -> Iterator[Location]:
         PipelineError: The settings do not fit the sampler, a file cannot be used, or the region
             holds fewer patches than asked for.
     """
-    if settings.locations.sampler in ("points", "ssl4eo"):
+    if settings.locations.sampler in GIVEN:
         return _given_locations(settings)
     return _drawn_locations(settings)
 
@@ -72,7 +75,7 @@ def draw_locations(settings: Settings) -> Iterator[Location]:
 def _drawn_locations(settings: Settings) -> Iterator[Location]:
     count = location_count(settings)
     side_m = settings.grid.pixels * PIXEL_M
-    sampler = _sampler(settings)
+    sampler = region_sampler(settings)
     taken = PatchIndex(side_m)
     for sample in range(count):
         drawn = _free_patch(settings, sampler, sample, taken)
@@ -83,7 +86,12 @@ def _drawn_locations(settings: Settings) -> Iterator[Location]:
         yield _location(settings, sample, place, grid)
 
 
-def _sampler(settings: Settings) -> Sampler:
+def region_sampler(settings: Settings) -> Sampler:
+    """What draws places from the region of the settings.
+
+    Raises:
+        PipelineError: The area cannot be used, or holds fewer patches than asked for by far.
+    """
     options = settings.locations
     if options.sampler == "cities":
         return CitySampler(largest_cities(options.city_count), options.city_spread_km * 1000.0)

@@ -1,8 +1,10 @@
 """The plan's arithmetic, against figures worked out by hand."""
 
+import json
+
 import pytest
 
-from pipeline.plan import latencies, native_bytes, plan_build, plan_tiles
+from pipeline.plan import latencies, main, native_bytes, plan_build, plan_tiles
 from pipeline.plan_facts import Amount, TileCount
 from pipeline.settings.tree import validate_settings
 
@@ -54,6 +56,21 @@ def test_the_limits_of_a_guess_are_told():
 )
 def test_how_long_an_answer_takes(settings, expected):
     assert latencies(validate_settings(settings)) == expected
+
+
+@pytest.mark.parametrize(("slots", "remarked"), [(40, False), (400, True)])
+def test_more_slots_than_a_project_usually_has_are_remarked(
+    tmp_path, monkeypatch, capsys, slots, remarked
+):
+    engine = {"service": "google", "project": "a-project", "slots": slots}
+    settings = {"name": "test", "results": str(tmp_path), "earthengine": engine}
+    (tmp_path / "settings.yaml").write_text(json.dumps(settings))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("sys.argv", ["plan", "--settings", str(tmp_path / "settings.yaml")])
+    main()
+    output = capsys.readouterr().out
+    assert f"{slots} slots" in output
+    assert ("a project has 40 unless" in output) is remarked
 
 
 def test_a_simulated_earth_at_full_speed_has_no_time():

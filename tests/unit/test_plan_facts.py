@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.ledger import Reason, Status, write_records
 from pipeline.plan_facts import (
     Amount,
@@ -35,6 +36,19 @@ def select(settings, shard, kept, rejected):
     path = settings.folder / "selection" / f"{shard}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_records(path, rows, settings.dataset_hash())
+
+
+@pytest.mark.parametrize(
+    ("area", "message"),
+    [
+        ("regions/nowhere.gpkg", "neither an existing file nor a WKT polygon"),
+        ("POLYGON ((7 47, 7.1 47, 7.1 47.1, 7 47))", "holds at most about"),
+        (None, "locations.area must be given"),
+    ],
+)
+def test_a_region_that_cannot_be_used_is_told_before_anything_is_planned(settings, area, message):
+    with pytest.raises(PipelineError, match=message):
+        shard_sizes(settings(locations={"sampler": "area", "area": area, "count": 500}))
 
 
 @pytest.mark.parametrize(("rule", "share"), [("paper", 103_793 / 251_079), ("dw_first", 0.86)])
