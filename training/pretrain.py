@@ -122,8 +122,8 @@ def _make_callbacks(plan: RunPlan) -> list[L.Callback]:
     settings = plan.settings
     callbacks: list[L.Callback] = [
         EndsWhenTold(),
-        RunRecords(plan.output, plan.name, settings.panels_every),
-        Panels(plan.output / "panels", settings.panels_every, settings.panel_samples),
+        RunRecords(plan.output, plan.title, settings.panels_every),
+        Panels(plan.output / "panels", plan.title, settings.panels_every, settings.panel_samples),
         RunCheckpoints(plan.checkpoints, settings.checkpoint_every),
     ]
     if sys.stderr.isatty():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,8 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
     made = {path.name for path in plan.output.iterdir()}
     assert {"run.json", "metrics.parquet", "curves.png", "panels", "checkpoints"} <= made
     assert list((plan.output / "tensorboard").glob("events*"))
+    assert plan.title == f"{plan.name} (SIMULATED data)"
+    assert replace(plan, attributes={"simulated": False}).title == plan.name
     pictures = sorted(path.name for path in (plan.output / "panels").iterdir())
     assert pictures == ["epoch-0000.png", "epoch-0002.png"]
     description = json.loads((plan.output / "run.json").read_text())

@@ -34,6 +34,11 @@ class RunPlan:
     output: Path
 
     @property
+    def title(self) -> str:
+        """What stands above the run's pictures."""
+        return f"{self.name} (SIMULATED data)" if self.attributes["simulated"] else self.name
+
+    @property
     def ranks(self) -> int:
         """Processes of the run, on all machines."""
         return self.settings.devices * self.settings.nodes

@@ -70,12 +70,14 @@ class Panels(L.Callback):
 
     Args:
         folder: Where the pictures go.
+        title: Above each.
         every: Epochs between two pictures; the last epoch has one in any case.
         count: Samples in a picture.
     """
 
-    def __init__(self, folder: Path, every: int, count: int) -> None:
+    def __init__(self, folder: Path, title: str, every: int, count: int) -> None:
         self._folder = folder
+        self._title = title
         self._every = every
         self._count = count
 
@@ -91,6 +93,7 @@ class Panels(L.Callback):
             samples.__getitems__(places.tolist()), task.device, 0
         )
         figure = draw_panels(task.preparation.contracts, *task.look(stored))
+        figure.suptitle(self._title, fontsize=8)
         write_atomically(self._folder / f"epoch-{epoch:04d}.png", png(figure))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
